@@ -1,0 +1,78 @@
+# Two commands from a fresh clone: `make run` and `make test`. Each creates .venv when it is missing and installs
+# what it lacks from the hash-pinned lock files. Nothing is installed outside .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+CONFIG ?= config/backtest.yaml
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test check format notebook mutants bench lock clean
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+run: $(VENV)/run.stamp  ## a backtest of the bundled real data: summary here, report in build/backtest.html
+	@mkdir -p build
+	$(BIN)/trader backtest $(CONFIG) --report build/backtest.html
+
+test: $(VENV)/dev.stamp  ## every test
+	$(BIN)/python -m pytest -n $(WORKERS) -q
+
+check: $(VENV)/dev.stamp  ## format, lint, strict types, the laws of the house, the fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy trader strategies backtests
+	$(BIN)/python -m pytest -q tests/architecture
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" --ignore=tests/architecture
+
+format: $(VENV)/dev.stamp  ## write the format and the safe lint fixes
+	$(BIN)/ruff check --fix --exit-zero .
+	$(BIN)/ruff format .
+
+notebook: $(VENV)/dev.stamp  ## run notebooks/quickstart.ipynb from top to bottom, result in build/
+	@mkdir -p build
+	$(BIN)/python -m ipykernel install --prefix $(VENV) --name python3 >/dev/null
+	$(BIN)/jupyter execute notebooks/quickstart.ipynb --output ../build/quickstart.ipynb
+
+mutants: $(VENV)/dev.stamp  ## break the code on purpose, once per tests/mutants/*.patch: the named tests must notice
+	$(BIN)/python tests/mutants/run.py
+
+bench: $(VENV)/dev.stamp  ## the speed of a replay, see benchmarks/
+	@if [ ! -f benchmarks/run.py ]; then echo "no benchmarks/run.py in this tree" >&2; exit 3; fi
+	$(BIN)/python benchmarks/run.py
+
+# No index address, no path and no annotation in either file: only names, versions, markers and hashes.
+LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header --no-emit-index-url --no-emit-find-links --group build
+
+lock:  ## resolve both lock files anew (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 3; }
+	$(LOCK) --upgrade --extra research --extra notebooks --extra oracle --extra dev -o requirements.lock
+	$(LOCK) --extra research -c requirements.lock -o requirements-run.lock
+
+clean:  ## remove what was built, the environment included
+	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is something else. Remedy: make PYTHON=python3.11 ..." >&2; exit 3; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "This Python cannot make environments: ensurepip is missing. Remedy on Debian: apt-get install python3-venv" >&2; exit 3; }
+	$(PYTHON) -m venv $(VENV)
+
+# The run environment is a part of the test environment, with the same versions: whoever has the second has the first.
+$(VENV)/run.stamp: requirements-run.lock pyproject.toml | $(BIN)/python
+	@if [ $(VENV)/dev.stamp -nt requirements.lock ] && [ $(VENV)/dev.stamp -nt pyproject.toml ]; then :; else \
+	  echo "installing what a run needs into $(VENV) (once)"; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-run.lock; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; fi
+	@touch $@
+
+$(VENV)/dev.stamp: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing what the tests need into $(VENV) (once)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,133 @@
+"""Ratings and signals as they became known: outdated arrivals sorted out, torn batches told from whole ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trader.core.history import Arrivals, Instants
+from trader.core.instants import duration
+from trader.core.signals import MARKET
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    import pandas as pd
+
+WHOLE = 0.8  # a batch with a smaller share of the assets of the one before wakes nobody until completed or confirmed
+
+
+@dataclass(slots=True)
+class Kind:
+    """One kind's effective rows, and what was found about them."""
+
+    rows: Arrivals
+    omitted: set[str]
+    delay_ns: int
+    withheld: int = 0
+    report: list[str] = field(default_factory=list)
+
+
+def arrivals(
+    what: str, frame: pd.DataFrame | None, names: list[str], *, delay: str | timedelta | None, error: type[ValueError]
+) -> dict[str, Kind]:
+    """Check a frame [asset, kind, as_of, known_at, value] and split it by kind; raises `error`."""
+    if frame is None or not len(frame):
+        return {}
+    from backtests.tape import column_ns, need  # noqa: PLC0415  # the tape's checks; it imports this file
+
+    need(frame, ("asset", "kind", "as_of", "value"), what)
+    as_of = column_ns(frame, "as_of", what)
+    if "known_at" in frame.columns:
+        known = column_ns(frame, "known_at", what)
+    elif delay is not None:
+        known = as_of + duration(delay)
+    else:
+        raise error(
+            f"{what} has no known_at: when a value could first be had decides the result. Give the column, or delay='1d' "
+            "to assume that a value dated D is known one day later"
+        )
+    value = frame["value"].to_numpy(dtype=np.float64)
+    if np.isnan(value).any():
+        row = int(np.isnan(value).argmax())
+        raise error(f"{what} row {row} ({frame['asset'].iloc[row]} {frame['as_of'].iloc[row]}): value is NaN; drop the row: missing is not zero")
+    index = {name: i for i, name in enumerate(names)} | {MARKET: len(names)}
+    assets = frame["asset"].astype(str).to_numpy()
+    unique, inverse = np.unique(assets, return_inverse=True)
+    number = np.asarray([index.get(name, -1) for name in unique])[inverse]
+    kinds = frame["kind"].astype(str).to_numpy()
+    found = {}
+    for kind in np.unique(kinds).tolist():
+        mine = kinds == kind
+        who = number[mine]
+        one = _kind(known[mine], as_of[mine], inverse[mine], who, value[mine], is_rating=what == "ratings")
+        one.omitted = set(unique[np.unique(inverse[mine][who < 0])].tolist())
+        early = int((known[mine] < as_of[mine]).sum())
+        if early:
+            one.report.append(f"{what} {kind}: {early} rows claim to be known before what they describe")
+        found[kind] = one
+    return found
+
+
+def _kind(
+    known: Instants, as_of: Instants, said: Instants, asset: Instants, value: np.ndarray, *, is_rating: bool
+) -> Kind:
+    order = np.lexsort((as_of, known))
+    known, as_of, said, asset, value = (column[order] for column in (known, as_of, said, asset, value))
+    newest = _not_outdated(said, as_of)
+    wakes, withheld = (_wakes(known, as_of, said) if is_rating else (known.copy(), 0))
+    keep = newest & (asset >= 0)
+    delays = known - as_of
+    rows = Arrivals(known[keep], as_of[keep], asset[keep].astype(np.int64), value[keep], wakes[keep])
+    outdated = int((~newest).sum())
+    notes = [f"{outdated} outdated arrivals are stored and wake nobody"] if outdated else []
+    if withheld:
+        notes.append(f"{withheld} torn batches woke nobody until completed or confirmed")
+    return Kind(rows, set(), int(np.median(delays)), withheld, notes)
+
+
+def _not_outdated(asset: Instants, as_of: Instants) -> np.ndarray:
+    """Whether each row is at least as new, by as_of, as all of its asset before it."""
+    by_asset = np.argsort(asset, kind="stable")
+    dates, codes = as_of[by_asset], asset[by_asset]
+    keep = np.ones(len(dates), bool)
+    edges = np.append(np.flatnonzero(np.append(True, codes[1:] != codes[:-1])), len(codes))
+    for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        mine = dates[begin:end]
+        keep[begin + 1 : end] = mine[1:] >= np.maximum.accumulate(mine)[:-1]
+    found = np.empty_like(keep)
+    found[by_asset] = keep
+    return found
+
+
+def _wakes(known: Instants, as_of: Instants, asset: Instants) -> tuple[Instants, int]:
+    """When each row may wake: at once, when its torn batch is completed, or never (-1)."""
+    edges = np.append(np.flatnonzero(np.append(True, known[1:] != known[:-1])), len(known))
+    wakes = known.copy()
+    sizes = np.diff(edges)
+    if (sizes == sizes[0]).all() and sizes[0] == 1:
+        return wakes, 0
+    before, torn, withheld = 0, None, 0
+    for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        here = set(asset[begin:end].tolist())
+        date = int(as_of[begin:end].max())
+        if torn is not None and torn[2] == date and len(here | torn[1]) >= WHOLE * torn[3]:
+            for a, b in torn[0]:
+                wakes[a:b] = known[begin]
+            before, torn = len(here | torn[1]), None
+            continue
+        if len(here) >= WHOLE * before:
+            before, torn = len(here), None
+            continue
+        withheld += 1
+        wakes[begin:end] = -1
+        if torn is not None and torn[2] == date:
+            torn = ([*torn[0], (begin, end)], torn[1] | here, date, torn[3])
+        else:
+            torn = ([(begin, end)], here, date, before)
+        before = len(here)
+    return wakes, withheld
+
+

@@ -1,0 +1,90 @@
+"""Equity from fills, marked afterwards: step functions of quantity times columns of closes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trader.core.history import Floats, Panel
+
+if TYPE_CHECKING:
+    from backtests.player import Log
+
+OLD = 3  # bars after which a mark is called stale
+
+
+def curve(panel: Panel, log: Log, cash_start: float, *, cash_only: bool = False) -> Floats:
+    """Equity at each close; fills at an open or inside a bar count from that bar's close on."""
+    size = len(panel.opens_ns)
+    bars = np.minimum(np.asarray(log.bar, np.int64), size)
+    runs = np.diff(np.concatenate(([0], bars, [size])))
+    equity = np.repeat(np.concatenate(([cash_start], np.asarray([float(c) for c in log.cash]))), runs)
+    if cash_only:
+        return equity
+    for asset, at, quantity in positions(log):
+        edges = [*np.minimum(at, size).tolist(), size]
+        closes = marks(panel, asset)
+        for begin, end, held in zip(edges[:-1], edges[1:], quantity, strict=True):
+            if held and end > begin:
+                equity[begin:end] += held * closes[begin:end]
+    return equity
+
+
+def positions(log: Log) -> list[tuple[int, Floats, list[float]]]:
+    """By asset: the bars at which its quantity changed, and the quantity from then on."""
+    assets = np.asarray(log.asset, np.int64)
+    order = np.argsort(assets, kind="stable")
+    bars = np.asarray(log.bar, np.int64)[order]
+    changes = [log.change[i] for i in order.tolist()]
+    edges = np.flatnonzero(np.diff(assets[order])) + 1
+    found = []
+    for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), len(order)], strict=True):
+        if end > begin:
+            held, running = [], changes[begin] * 0
+            for change in changes[begin:end]:
+                running += change
+                held.append(float(running) if abs(running) > 1e-12 * abs(change) else 0.0)
+            found.append((int(assets[order[begin]]), bars[begin:end], held))
+    return found
+
+
+def marks(panel: Panel, asset: int) -> Floats:
+    """Closes of an asset, the last one carried over bars that are missing."""
+    row = panel.close[asset]
+    first, last, dense = (column[asset] for column in panel.spans())
+    if dense and first == 0 and last == len(row) - 1:
+        return row
+    key = ("marks", asset)
+    if key not in panel.caches:
+        index = panel.last_bar(asset)
+        panel.caches[key] = np.where(index < 0, 0.0, row[index])
+    return panel.caches[key]  # type: ignore[return-value]
+
+
+def stale_points(panel: Panel, log: Log) -> int:
+    """How many equity points mark a holding at a close older than three bars."""
+    count, size = 0, len(panel.opens_ns)
+    for asset, at, quantity in positions(log):
+        first, last, dense = (column[asset] for column in panel.spans())
+        if dense and first == 0 and last == size - 1:
+            continue
+        index = panel.last_bar(asset)
+        age = panel.opens_ns - panel.opens_ns[np.maximum(index, 0)]
+        old = (age > OLD * panel.step_ns) & (index >= 0)
+        edges = [*np.minimum(at, size).tolist(), size]
+        for begin, end, held in zip(edges[:-1], edges[1:], quantity, strict=True):
+            if held:
+                count += int(old[begin:end].sum())
+    return count
+
+
+def trail_ambiguities(panel: Panel, trails: list[tuple[int, int, int, float, float]]) -> int:
+    """Bars that would have hit a trailing level only by their own high."""
+    count = 0
+    for asset, first, end, by, peak in trails:
+        low, high = (column[first:end] for column in panel.searchable(asset))
+        if len(low):
+            peaks = np.fmax.accumulate(np.concatenate(([peak], high)))
+            count += int(((low <= peaks[1:] * (1 - by)) & ~(low <= peaks[:-1] * (1 - by) * (1 + 1e-12))).sum())
+    return count

@@ -1,0 +1,29 @@
+"""Reading frames from Parquet and CSV files, one file or a folder of them."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from backtests.tape import TapeError
+
+READERS = {".parquet": pd.read_parquet, ".csv": pd.read_csv, ".gz": pd.read_csv}
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """The frame of a file, or of all Parquet and CSV files of a folder one after the other; raises TapeError."""
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in READERS)
+        if not files:
+            raise TapeError(f"{path}: the folder holds no .parquet or .csv file")
+        return pd.concat([read_frame(file) for file in files], ignore_index=True)
+    if not path.exists():
+        raise TapeError(f"{path}: no such file")
+    reader = READERS.get(path.suffix)
+    if reader is None:
+        raise TapeError(f"{path}: cannot read {path.suffix or 'a file without ending'}; give .parquet or .csv")
+    try:
+        return reader(path)
+    except ImportError as error:
+        raise TapeError(f"{path}: reading Parquet needs pyarrow; install the extra: pip install 'signal-trader[research]'") from error
+    except (OSError, ValueError) as error:
+        raise TapeError(f"{path}: cannot be read: {error}") from error

@@ -1,0 +1,417 @@
+"""The player: drives the engine through a tape, jumping from one instant at which something happens to the next.
+
+At one instant things act in the order of docs/rules.md, 2. The player is the clock and the venue of a replay; it decides
+nothing. It may look ahead in its own columns to find the next exit; what it finds is told only when time gets there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from backtests.schedule import NEVER, ByCondition, Fixed
+from trader.core.book import Mount, book_bar
+from trader.core.engine import Engine, sells_first
+from trader.core.exits import PRICE_EXITS, STOPS, Above, After, Below, Exit, TrailBy
+from trader.core.history import History, Panel, datums
+from trader.core.instants import duration
+from trader.core.instruments import Converter, Number, Terms
+from trader.core.matching import Search, Tariff, hits, level
+from trader.core.orders import CLOSED, Order
+from trader.core.signals import MARKET
+from trader.core.strategy import Decision, Strategy, Wake
+from trader.core.view import View
+
+SHORT = 1e-12  # binary cash may be short by this share of the start
+
+
+class StrategyError(ValueError):
+    """The strategy raised during a replay."""
+
+
+@dataclass(slots=True)
+class Log:
+    """What a replay leaves for its curve: one entry per fill, and counts."""
+
+    bar: list[int] = field(default_factory=list)
+    asset: list[int] = field(default_factory=list)
+    change: list[Number] = field(default_factory=list)
+    cash: list[Number] = field(default_factory=list)
+    ambiguous: int = 0
+    trails: list[tuple[int, int, int, float, float]] = field(default_factory=list)  # asset, first, end, share, peak
+    waits: list[int] = field(default_factory=list)  # ns from decision to fill at an open
+
+
+class Armed:
+    """The price exits of one holding, with the search for the first bar that hits them."""
+
+    __slots__ = ("at", "exits", "high", "low", "peak", "search")
+
+    def __init__(self, panel: Panel, at: int, exits: list[tuple[int, Exit, Number]], *, first: int, peak: float) -> None:
+        self.at = at
+        self.exits = exits
+        self.peak = peak
+        self.low, self.high = panel.searchable(at)
+        stops = [float(lv) for _, e, lv in exits if isinstance(e, STOPS) and not isinstance(e, TrailBy)]
+        goals = [float(lv) for _, e, lv in exits if not isinstance(e, STOPS)]
+        trails = [e.by for _, e, _ in exits if isinstance(e, TrailBy)]
+        self.search = Search(
+            first, max(stops, default=float("-inf")), min(goals, default=float("inf")), min(trails, default=None), peak
+        )
+
+
+class Player:
+    """One replay under way."""
+
+    def __init__(  # noqa: PLR0913  # everything a replay assumes
+        self, engine: Engine, panel: Panel, history: History, tariff: Tariff, *, latency_ns: int, rests: bool,
+        strategy: Strategy, losses: dict[str, float], number: Converter, start_cash: Number,
+        progress: Callable[[float], None] | None,
+    ) -> None:  # fmt: skip
+        self.engine, self.panel, self.history, self.tariff = engine, panel, history, tariff
+        self.mount: Mount = engine.mount
+        self.latency_ns, self.rests, self.number, self.progress = latency_ns, rests, number, progress
+        self.strategy, self.losses = strategy, losses
+        self.short = start_cash * number(SHORT)
+        self.first_ns, self.last_ns = int(panel.opens_ns[0]), int(panel.opens_ns[-1]) + panel.step_ns
+        wants = engine.wants
+        self.wants = wants
+        self.fixed = Fixed(panel, wants, self.first_ns, self.last_ns)
+        self.conditions = ByCondition(panel, wants, self.first_ns, self.last_ns) if wants.conditions else None
+        self.armed: dict[str, Armed] = {}
+        self.decided: dict[str, int] = {}  # asset -> when its next `After`, `Below` or `Above` is due
+        self.peaks: dict[str, int] = {}  # asset -> first bar not yet in its peak
+        self.due: dict[int, int] = {}  # order -> bar at whose open it may fill
+        self.used: dict[str, tuple[int, Number]] = {}  # asset -> bar and what we took of its volume
+        self.delistings = sorted((at, name) for name, at in panel.delisted_ns.items() if at <= self.last_ns)
+        self.fresh = panel.spans()[2]
+        self.names = [*panel.names, MARKET]
+        self.opens = [row.item for row in panel.open]
+        self.volumes = [row.item for row in panel.volume]
+        self.causes: list[str] = []
+        self.pending: dict[int, str] = {}  # instant -> cause of a wake after a fill
+        self.log = Log()
+        self.decisions: list[tuple[int, Wake, Decision]] = []
+        self.size = len(panel.opens_ns)
+        self.start_bar = 0
+
+    def run(self) -> None:
+        """Play the tape to its end."""
+        steps = 0
+        while True:
+            at = self._next()
+            if at > self.last_ns:
+                break
+            self._instant(at)
+            steps += 1
+            if self.progress is not None and steps % 256 == 0:
+                self.progress((at - self.first_ns) / (self.last_ns - self.first_ns))
+        self._end()
+
+    def _next(self) -> int:
+        at = self.fixed.peek()
+        if self.conditions is not None and self.conditions.soonest < at:
+            at = self.conditions.soonest
+        mount = self.mount
+        for number in [order.number for order in mount.orders.values()] if mount.orders else ():
+            bar = self.due[number]
+            if bar < self.size:
+                at = min(at, int(self.panel.opens_ns[bar]))
+        if mount.timers:
+            at = min(at, min(mount.timers))
+        if self.decided:
+            at = min(at, min(self.decided.values()))
+        if self.delistings:
+            at = min(at, self.delistings[0][0])
+        if self.pending:
+            at = min(at, min(self.pending))
+        return min(at, self._next_exit(at)) if self.armed else at
+
+    def _next_exit(self, at: int) -> int:
+        upto = self.panel.closed(min(at, self.last_ns)) + 1
+        best = self.size
+        for armed in self.armed.values():
+            search = armed.search
+            if search.hit < 0 and search.clean < upto:
+                search.look(armed.low, armed.high, min(upto, best + 1))
+            if 0 <= search.hit < best:
+                best = search.hit
+        return int(self.panel.opens_ns[best]) + self.panel.step_ns if best < upto else NEVER
+
+    def _instant(self, at: int) -> None:
+        history, mount = self.history, self.mount
+        history.seek(at)
+        bar = history.bar
+        if self.armed:
+            self._exits_inside(bar, at)
+        if self.delistings and self.delistings[0][0] <= at:
+            self._delist(at)
+        if self.decided:
+            for asset in sorted(asset for asset, due in self.decided.items() if due <= at):
+                del self.decided[asset]
+                self.engine.decided_exits(asset, at, new=self._new_ratings(asset, at))
+                mount.touched.append(asset)
+        if mount.touched or mount.placed:
+            self._settle(at, at, bar + 1)
+        self._wake(at)
+        if mount.touched or mount.placed:
+            self._settle(at, at + 1, bar + 1)
+        if mount.orders:
+            self._open(at, bar + 1)
+
+    def _wake(self, at: int) -> None:
+        names, assets = self.causes, []
+        self.causes = []
+        if self.fixed.peek() == at:
+            self.fixed.take(at, names, assets)
+        conditions = self.conditions
+        mine: list[int] = []
+        if conditions is not None and conditions.soonest == at:
+            held = {self.history.index[asset] for asset in self.mount.targets}
+            mine = conditions.take(at, held, names, assets)
+        if at in self.mount.timers:
+            self.mount.timers.discard(at)
+            names.append("timer")
+        if at in self.pending:
+            names.append(self.pending.pop(at))
+        if names:
+            wake = Wake(tuple(names), sorted(set(assets)) if len(assets) > 1 else assets, self.names)
+            view = View(self.history, self.mount, self.wants, at, wake=wake)
+            decision = self.engine.decide(view, at)
+            if decision is None:
+                raise StrategyError(
+                    f"{type(self.strategy).__name__}.decide failed at {view.now:%Y-%m-%d %H:%M} (woken by {', '.join(names)}): "
+                    f"{type(self.engine.failure).__name__}: {self.engine.failure}"
+                ) from self.engine.failure
+            self.decisions.append((at, wake, decision))
+        for asset in mine:
+            name = self.names[asset]
+            assert conditions is not None
+            conditions.aim(asset, at + 1, is_held=name in self.mount.targets)
+
+    def _settle(self, at: int, aim_ns: int, live_bar: int) -> None:
+        """Bring the cursors in line with what changed in the book: orders to fill, conditions, exits."""
+        mount = self.mount
+        if mount.placed:
+            for order in mount.placed:
+                if order.state != CLOSED:
+                    delay = 0 if order.is_exit and order.why not in DECIDED else self.latency_ns
+                    self.due[order.number] = self._tradable(order.asset, self.panel.opening(at + delay))
+            mount.placed.clear()
+        touched, mount.touched = mount.touched, []
+        for asset in dict.fromkeys(touched) if len(touched) > 1 else touched:
+            if self.conditions is not None:
+                self.conditions.aim(self.history.index[asset], aim_ns, is_held=asset in mount.targets)
+            self._arm(asset, at, live_bar)
+
+    def _arm(self, asset: str, at: int, live_bar: int) -> None:
+        mount = self.mount
+        before = self.armed.pop(asset, None)
+        if before is not None and before.search.trail is not None:
+            self._note_trail(before, live_bar)
+        self.decided.pop(asset, None)
+        holding = mount.held(asset)
+        if holding is None:
+            self.peaks.pop(asset, None)
+            return
+        exits = self.engine.armed(asset)
+        self.peaks.setdefault(asset, live_bar)
+        if not exits:
+            return
+        if any(isinstance(e, TrailBy) for _, e in exits):
+            self._move_peak(asset, live_bar)
+        priced = [(n, e, level(e, holding.entry, holding.peak, self.number)) for n, e in exits if isinstance(e, PRICE_EXITS)]
+        if priced:
+            self.armed[asset] = Armed(self.panel, self.history.index[asset], priced, first=live_bar, peak=float(holding.peak))
+        due = min([self._due_of(asset, e, at, holding.opened_ns) for _, e in exits if not isinstance(e, PRICE_EXITS)], default=NEVER)
+        if due < NEVER:
+            self.decided[asset] = due
+
+    def _due_of(self, asset: str, exit_: Exit, at: int, opened_ns: int) -> int:
+        if isinstance(exit_, After):
+            return max(at + 1, opened_ns + duration(exit_.time)) if opened_ns + duration(exit_.time) <= at else (
+                opened_ns + duration(exit_.time)
+            )  # fmt: skip
+        assert isinstance(exit_, Above | Below)
+        rows = self.panel.ratings.get(exit_.kind)
+        if rows is None:
+            return NEVER
+        known, _, value = datums(rows, self.history.index[asset])
+        found = (known > at) & (value <= exit_.level if isinstance(exit_, Below) else value >= exit_.level)
+        return int(known[found.argmax()]) if found.any() else NEVER
+
+    def _new_ratings(self, asset: str, at: int) -> dict[str, float]:
+        new = {}
+        for kind, rows in self.panel.ratings.items():
+            known, _, value = datums(rows, self.history.index[asset])
+            here = int(known.searchsorted(at))
+            if here < len(known) and known[here] == at:
+                new[kind] = float(value[here])
+        return new
+
+    def _move_peak(self, asset: str, before_bar: int) -> None:
+        begin = self.peaks[asset]
+        if before_bar > begin:
+            highs = self.panel.high[self.history.index[asset], begin:before_bar]
+            top = max((h for h in [float(highs[~(highs != highs)].max(initial=0.0))]), default=0.0)
+            book_bar(self.mount, asset, self.number(top))
+            self.peaks[asset] = before_bar
+
+    def _note_trail(self, armed: Armed, end: int) -> None:
+        by = min(e.by for _, e, _ in armed.exits if isinstance(e, TrailBy))
+        first = armed.search.first
+        self.log.trails.append((armed.at, first, end, by, armed.peak))
+
+    def _exits_inside(self, bar: int, at: int) -> None:
+        due = sorted(asset for asset, armed in self.armed.items() if armed.search.hit == bar)
+        for asset in due:
+            armed = self.armed[asset]
+            holding = self.mount.held(asset)
+            assert holding is not None
+            if armed.search.trail is not None:
+                self._move_peak(asset, bar)
+            index = armed.at
+            levels = [(n, e, level(e, holding.entry, holding.peak, self.number)) for n, e, _ in armed.exits]
+            low, high = (self.number(column[index].item(bar)) for column in (self.panel.low, self.panel.high))
+            found = hits(levels, self.number(self.opens[index](bar)), low, high)
+            if any(isinstance(e, STOPS) for _, e, _ in found) and not all(isinstance(e, STOPS) for _, e, _ in found):
+                self.log.ambiguous += 1
+            for number, exit_, price in found:
+                if self.mount.held(asset) is None or asset in self.mount.exiting:
+                    break
+                order = self.engine.exit_hit(asset, number, exit_, price, at)
+                if self.wants.on_exit and "exit" not in self.causes:
+                    self.causes.append("exit")
+                if order is not None and self.rests:
+                    self.due[order.number] = bar + 1
+                    self._trade(order, price, bar, at)
+                    if order.state != CLOSED:
+                        self.due[order.number] = self._tradable(asset, bar + 1)
+                        self.mount.placed.remove(order)
+        if due:
+            self._settle(at, at, bar + 1)
+
+    def _delist(self, at: int) -> None:
+        while self.delistings and self.delistings[0][0] <= at:
+            _, asset = self.delistings.pop(0)
+            if not self.history.is_tradable(asset):
+                continue
+            holding = self.mount.ledger.holdings.get(asset)
+            before = holding.quantity if holding is not None else self.mount.ledger.zero
+            self.engine.delisted(asset, self.losses.get(asset, 1.0), at)
+            self.history.delisted.add(asset)
+            self.mount.touched.append(asset)
+            if before:
+                bar = self.history.bar
+                closes_now = bar >= 0 and int(self.panel.opens_ns[bar]) + self.panel.step_ns == at
+                self._note(bar if closes_now else bar + 1, asset, -before)
+
+    def _tradable(self, asset: str, bar: int) -> int:
+        """The asset's first bar with volume at or after a bar; the length where there is none."""
+        if bar >= self.size:
+            return self.size
+        at = self.history.index[asset]
+        first, last, dense = self.panel.spans()
+        if dense[at] and first[at] <= bar <= last[at]:
+            return bar
+        return int(self.panel.next_tradable(at)[bar])
+
+    def _open(self, at: int, bar: int) -> None:
+        """Fill what is due at the bars that open now: sells before buys."""
+        if bar >= self.size or self.panel.opens_ns[bar] != at:
+            return
+        orders = [order for order in self.mount.orders.values() if self.due[order.number] == bar]
+        for order in sells_first(orders) if len(orders) > 1 else orders:
+            self.log.waits.append(at - order.placed_ns)
+            self._trade(order, self.number(self.opens[self.history.index[order.asset]](bar)), bar, at)
+            if order.state != CLOSED:
+                self.due[order.number] = self._tradable(order.asset, bar + 1)
+        if self.wants.on_fill and orders:
+            self.pending[at + self.panel.step_ns] = "fill"
+        if self.mount.touched:
+            self._settle(at, at + 1, bar)
+
+    def _trade(self, order: Order, mid: Number, bar: int, at: int) -> None:
+        """Trade what the bar, the cash and the lot allow of an order, at a mid price."""
+        mount, tariff = self.mount, self.tariff
+        terms = mount.terms_of(order.asset, order.venue)
+        index = self.history.index[order.asset]
+        fee_share = tariff.fee if order.side < 0 or not terms.fee_received else mount.ledger.zero
+        price, quantity = self._wanted(order, mid, terms, self.volumes[index](bar), fee_share=fee_share)
+        is_capped = False
+        if tariff.participation is not None:
+            room = self._room(order.asset, terms, bar, self.volumes[index](bar))
+            if room is not None and quantity > room:
+                quantity, is_capped = room, True
+        is_cut = False
+        if order.side > 0:
+            cash = mount.ledger.cash[order.venue]
+            if quantity * price * (tariff.one + fee_share) > cash + self.short:
+                affordable = terms.lots(max(cash, mount.ledger.zero) / (price * (tariff.one + fee_share)))
+                is_cut, is_capped = True, False
+                quantity = mount.ledger.zero if terms.min_notional is not None and affordable * price < terms.min_notional else affordable
+        if quantity > 0:
+            self._book(order, quantity, price, bar, at, terms=terms)
+        if is_cut:
+            self.engine.close(order, "cash", at)
+        elif not is_capped and order.asset in mount.orders:
+            self.engine.close(order, "filled" if quantity > 0 else "lot", at)
+        elif is_capped and order.left is not None and order.quantity is not None and (
+            order.left <= order.quantity * self.number(1e-9) or (terms.lot is not None and not terms.lots(order.left))
+        ) and order.state != CLOSED:
+            self.engine.close(order, "filled", at)
+
+    def _wanted(self, order: Order, mid: Number, terms: Terms, volume: float, *, fee_share: Number) -> tuple[Number, Number]:
+        tariff, left = self.tariff, order.left
+        assert left is not None
+        share = None
+        if tariff.impact is not None and volume > 0:
+            guess = left if order.quantity is not None else left / (tariff.price(mid, 1, terms) * (tariff.one + fee_share))
+            share = guess / self.number(volume)
+        price = tariff.price(mid, order.side, terms, share)
+        if order.quantity is not None:
+            return price, left
+        return price, terms.lots(left / (price * (tariff.one + fee_share)))
+
+    def _room(self, asset: str, terms: Terms, bar: int, volume: float) -> Number | None:
+        if volume != volume:  # noqa: PLR0124  # NaN: the volume is not known
+            return None
+        used_bar, used = self.used.get(asset, (-1, self.mount.ledger.zero))
+        assert self.tariff.participation is not None
+        room = self.tariff.participation * self.number(volume) - (used if used_bar == bar else self.mount.ledger.zero)
+        return max(terms.lots(room), self.mount.ledger.zero) if room > 0 else self.mount.ledger.zero
+
+    def _book(self, order: Order, quantity: Number, price: Number, bar: int, at: int, *, terms: Terms) -> None:
+        mount, tariff = self.mount, self.tariff
+        asset = order.asset
+        if order.side > 0 and terms.fee_received:
+            fee, fee_asset = quantity * tariff.fee, asset
+        else:
+            fee, fee_asset = quantity * price * tariff.fee, "quote"
+        self.engine.filled(order, quantity, price, at, fee=fee, fee_asset=fee_asset)
+        if tariff.participation is not None:
+            used_bar, used = self.used.get(asset, (-1, mount.ledger.zero))
+            self.used[asset] = (bar, quantity + (used if used_bar == bar else mount.ledger.zero))
+        self._note(bar, asset, (quantity - fee if fee_asset == asset else quantity) if order.side > 0 else -quantity)
+
+    def _note(self, bar: int, asset: str, change: Number) -> None:
+        log = self.log
+        log.bar.append(bar)
+        log.asset.append(self.history.index[asset])
+        log.change.append(change)
+        log.cash.append(self.mount.ledger.total_cash())
+
+    def _end(self) -> None:
+        self.history.seek(self.last_ns)
+        for order in list(self.mount.orders.values()):
+            waits = order.left == (order.quantity if order.quantity is not None else order.spend)
+            self.engine.close(order, "no_bar" if waits and self.due.get(order.number, self.size) >= self.size else "end", self.last_ns)
+        for asset in list(self.armed):
+            armed = self.armed.pop(asset)
+            if armed.search.trail is not None:
+                self._note_trail(armed, self.size)
+        for asset in self.peaks:
+            self._move_peak(asset, self.size)
+
+
+DECIDED = {"exit After", "exit Below", "exit Above"}

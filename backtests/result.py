@@ -1,0 +1,169 @@
+"""What a replay did: curve, fills, decisions, figures and facts, each made when somebody asks for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backtests import metrics
+from backtests.curve import curve, stale_points, trail_ambiguities
+from trader.core.exits import TrailBy
+from trader.core.facts import Fact, Filled, Refused, TargetSet, fact_of
+from trader.core.instants import in_words
+from trader.core.strategy import Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from backtests.player import Log
+    from backtests.tape import Tape
+    from trader.core.costs import Costs
+    from trader.core.engine import Engine
+    from trader.core.risk import Limits
+    from trader.core.strategy import Decision, Strategy, Wake
+
+
+@dataclass
+class Result:
+    """A finished replay. Times are UTC, money is quote money, shares are fractions of 1."""
+
+    strategy: Strategy
+    tape: Tape
+    costs: Costs
+    latency_ns: int
+    exits: str
+    limits: Limits | None
+    cash_start: float
+    exact: bool
+    engine: Engine = field(repr=False)
+    log: Log = field(repr=False)
+    decided: list[tuple[int, Wake, Decision]] = field(repr=False)
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def curve(self) -> np.ndarray:
+        """Equity at each bar close, float64, before the orders of that instant."""
+        return curve(self.tape.panel, self.log, self.cash_start)
+
+    @cached_property
+    def equity(self) -> pd.Series:
+        """Equity at bar closes."""
+        import pandas as pd  # noqa: PLC0415
+
+        index = pd.DatetimeIndex(self.tape.closes_ns.view("datetime64[ns]"), tz="UTC", copy=False)
+        return pd.Series(self.curve, index=index, name="equity", copy=False)
+
+    @cached_property
+    def fills(self) -> pd.DataFrame:
+        """One row per fill: at, asset, venue, side, quantity, price, fee, fee_asset, why."""
+        import pandas as pd  # noqa: PLC0415
+
+        rows = [(r[1], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11]) for r in self.engine.rows if r[0] is Filled]
+        frame = pd.DataFrame(rows, columns=["at", "asset", "venue", "side", "quantity", "price", "fee", "fee_asset", "why"])
+        frame["at"] = pd.to_datetime(frame["at"], unit="ns", utc=True)
+        return frame
+
+    @cached_property
+    def decisions(self) -> pd.DataFrame:
+        """One row per wake: at, wake (causes), targets (asset to size), why."""
+        import pandas as pd  # noqa: PLC0415
+
+        rows = [
+            (at, ", ".join(wake.causes), {a: t.size if isinstance(t, Target) else t for a, t in d.targets.items()}, d.why)
+            for at, wake, d in self.decided
+        ]
+        frame = pd.DataFrame(rows, columns=["at", "wake", "targets", "why"])
+        frame["at"] = pd.to_datetime(frame["at"], unit="ns", utc=True)
+        return frame
+
+    @property
+    def cash(self) -> float:
+        """Quote money at the end."""
+        return float(self.engine.mount.ledger.total_cash())
+
+    @property
+    def holdings(self) -> dict[str, float]:
+        """Quantity by asset at the end, dust included."""
+        return {a: float(h.quantity) for a, h in self.engine.mount.ledger.holdings.items() if h.quantity}
+
+    def facts(self) -> list[Fact]:
+        """Everything that happened, in order, as facts."""
+        return [fact_of(row) for row in self.engine.rows]
+
+    @cached_property
+    def stats(self) -> dict[str, Any]:
+        """The figures; docs/backtesting.md defines each."""
+        panel, log = self.tape.panel, self.log
+        equity = self.curve
+        found: dict[str, Any] = {"final_equity": float(equity[-1])}
+        found |= metrics.measure(equity, panel.closes_ns, panel.step_ns, cash_start=self.cash_start)
+        rows = [row for row in self.engine.rows if row[0] is Filled]
+        years = metrics.span_years(panel.closes_ns, panel.step_ns)
+        found |= metrics.trades(_columns(rows), equity_mean=float(equity.mean()), years=years)
+        invested = equity - curve(panel, log, self.cash_start, cash_only=True)
+        found["exposure"] = float(np.mean(invested / np.where(equity == 0, np.nan, equity)))
+        trailing = trail_ambiguities(panel, log.trails)
+        found |= {
+            "n_decisions": len(self.decided),
+            "ambiguous_bars": log.ambiguous + trailing,
+            "trail_ambiguous_bars": trailing,
+            "stale_marks": stale_points(panel, log),
+            "unknown_held": self.engine.unknown_held,
+            "withheld_batches": sum(self.tape.withheld.get(k, 0) for k in self.strategy.wants.ratings),
+            "omitted_assets": self.tape.omitted_assets,
+            "ended_assets": [panel.names[i] for i, last in enumerate(panel.spans()[1]) if last < len(panel.opens_ns) - 1],
+            "delisted": [row[4] for row in rows if row[12 - 1] == "delisted"],
+            "refused": dict(Counter(str(row[4]) for row in self.engine.rows if row[0] is Refused)),
+            "delay_assumed": "none" if self.tape.delay_ns is None else in_words(self.tape.delay_ns),
+            "latency": in_words(self.latency_ns),
+            "delay_applied": in_words(int(np.median(log.waits))) if log.waits else in_words(self.latency_ns),
+            "exits": self.exits,
+            "limits": self.limits.given() if self.limits is not None and self.limits.given() else "none",
+        }
+        return found
+
+    @cached_property
+    def trail_at_worst(self) -> int:
+        """In how many bars a trailing exit would also have been hit had the bar's own high come first."""
+        return trail_ambiguities(self.tape.panel, self.log.trails)
+
+    @property
+    def has_trails(self) -> bool:
+        """Whether any target carried a trailing exit."""
+        return any(isinstance(e, TrailBy) for row in self.engine.rows if row[0] is TargetSet for e in row[5])  # type: ignore[attr-defined]
+
+    def summary(self) -> str:
+        """The result in words, with every assumption and caveat."""
+        from backtests.summary import summary  # noqa: PLC0415
+
+        return summary(self)
+
+    def plot(self) -> Any:
+        """An interactive figure of equity and drawdown (needs plotly)."""
+        from backtests.report import plot  # noqa: PLC0415
+
+        return plot(self)
+
+    def report(self, path: str | Path) -> Path:
+        """Write one self-contained HTML page and return its path."""
+        from pathlib import Path as FilePath  # noqa: PLC0415
+
+        from backtests.report import write  # noqa: PLC0415
+
+        write(self, path)
+        return FilePath(path)
+
+
+def _columns(rows: list[Any]) -> metrics.FillColumns:
+    sides = [row[6] for row in rows]
+    return metrics.FillColumns(
+        asset=[row[4] for row in rows], side=sides, quantity=[float(row[7]) for row in rows],
+        price=[float(row[8]) for row in rows], fee=[float(row[9]) for row in rows],
+        fee_asset=[row[10] for row in rows],
+    )  # fmt: skip

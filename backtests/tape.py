@@ -1,0 +1,286 @@
+"""The tape: history checked before anything is replayed on it.
+
+Frames are refused or their flaws reported, never repaired in silence. Times become int64 nanoseconds here and only here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backtests.arrivals import arrivals
+from trader.core.history import Floats, Instants, Panel
+from trader.core.instants import in_words
+from trader.core.instruments import Instrument
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    import pandas as pd
+
+PRICES = ("open", "high", "low", "close")
+BARS = ("ts", "asset", *PRICES, "volume")
+HAIR = 0.05  # an open or close this far outside low..high is reported; farther is refused
+
+
+class TapeError(ValueError):
+    """The data cannot be replayed honestly; the message names the row, the value and the remedy."""
+
+
+class Tape:
+    """Checked history for replays: bars on one base timeframe, ratings and signals by when they were known."""
+
+    def __init__(
+        self, panel: Panel, *, instruments: dict[str, Instrument], report: Sequence[str] = (), label: str | None = None,
+        delay_ns: int | None = None, omitted: int = 0, withheld: dict[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        self.panel = panel
+        self.instruments = instruments
+        self.report = list(report)
+        self.label = label
+        self.delay_ns = delay_ns
+        self.omitted_assets = omitted
+        self.withheld = withheld or {}
+
+    @classmethod
+    def from_frames(  # noqa: PLR0913  # the notebook's face, one argument per kind of data
+        cls,
+        bars: pd.DataFrame,
+        ratings: pd.DataFrame | None = None,
+        signals: pd.DataFrame | None = None,
+        instruments: pd.DataFrame | None = None,
+        delay: str | timedelta | None = None,
+        *,
+        label: str | None = None,
+    ) -> Tape:
+        """Check long frames and lay them out.
+
+        bars[ts, asset, open, high, low, close, volume]: ts is the bar's open, UTC; in time order per asset, no NaN.
+        ratings, signals[asset, kind, as_of, known_at, value]; without known_at, `delay` after as_of is assumed.
+        instruments[asset, tick, lot, min_notional, fee_on_buy, delisted_at, delisting_loss]; absent: no rounding.
+        Raises TapeError.
+        """
+        names, panel, report = _panel(bars)
+        known = _instruments(instruments, names)
+        omitted: set[str] = set()
+        withheld: dict[str, int] = {}
+        delays: list[int] = []
+        for what, frame in (("ratings", ratings), ("signals", signals)):
+            for kind, rows in arrivals(what, frame, names, delay=delay, error=TapeError).items():
+                getattr(panel, what)[kind] = rows.rows
+                omitted |= rows.omitted
+                delays.append(rows.delay_ns)
+                if what == "ratings" and rows.withheld:
+                    withheld[kind] = rows.withheld
+                report.extend(rows.report)
+        for name, one in known.items():
+            if one.delisted_at is not None:
+                panel.delisted_ns[name] = _ns_of(one.delisted_at)
+        return cls(
+            panel, instruments=known, report=report, label=label, delay_ns=max(delays) if delays else None,
+            omitted=len(omitted), withheld=withheld,
+        )  # fmt: skip
+
+    @classmethod
+    def read(
+        cls, bars: str | Path, ratings: str | Path | None = None, signals: str | Path | None = None,
+        instruments: str | Path | None = None, delay: str | timedelta | None = None, *, label: str | None = None,
+    ) -> Tape:  # fmt: skip
+        """Read frames from Parquet or CSV files, or from folders of them, and check them as `from_frames` does."""
+        from backtests.files import read_frame  # noqa: PLC0415  # pandas is imported only where files are read
+
+        frames = [None if path is None else read_frame(Path(path)) for path in (ratings, signals, instruments)]
+        return cls.from_frames(read_frame(Path(bars)), *frames, delay, label=label)
+
+    @property
+    def assets(self) -> list[str]:
+        """The names of the assets, ascending."""
+        return self.panel.names
+
+    @property
+    def step_ns(self) -> int:
+        """The base timeframe in nanoseconds."""
+        return self.panel.step_ns
+
+    @property
+    def opens_ns(self) -> Instants:
+        """When the bars of the grid open."""
+        return self.panel.opens_ns
+
+    @property
+    def closes_ns(self) -> Instants:
+        """When they close."""
+        return self.panel.closes_ns
+
+    def __getattr__(self, name: str) -> Floats:
+        if name in (*PRICES, "volume"):
+            return getattr(self.panel, name)  # type: ignore[no-any-return]
+        raise AttributeError(name)
+
+    def require(self, assets: Sequence[str]) -> None:
+        """Raise TapeError when an asset is not on the tape, with the nearest name that is."""
+        for asset in assets:
+            if asset not in self.panel.names:
+                near = difflib.get_close_matches(asset, self.panel.names, 1)
+                raise TapeError(
+                    f"asset {asset!r} is not on the tape; " + (f"did you mean {near[0]!r}?" if near else f"it has {self.panel.names[:8]}")
+                )
+
+    def __repr__(self) -> str:
+        size = self.panel.close.shape
+        return f"Tape({size[0]} assets x {size[1]} bars of {in_words(self.step_ns)}, ratings {sorted(self.panel.ratings)})"
+
+
+def _ns_of(at: object) -> int:
+    from trader.core.instants import to_ns  # noqa: PLC0415
+
+    return to_ns(at)  # type: ignore[arg-type]
+
+
+def column_ns(frame: pd.DataFrame, column: str, what: str) -> Instants:
+    """A time column as int64 nanoseconds UTC; naive times raise TapeError."""
+    import pandas as pd  # noqa: PLC0415
+
+    times = frame[column]
+    if not pd.api.types.is_datetime64_any_dtype(times):
+        try:
+            times = pd.to_datetime(times, utc=True)
+        except (ValueError, TypeError) as error:
+            raise TapeError(f"{what}.{column}: {error}; give datetimes in UTC") from error
+    if times.dt.tz is None:
+        raise TapeError(f"{what}.{column} has no time zone; localise it: frame[{column!r}].dt.tz_localize('UTC')")
+    if times.isna().any():
+        raise TapeError(f"{what}.{column} is missing in row {int(times.isna().to_numpy().argmax())}; drop or fill that row")
+    return times.dt.tz_convert("UTC").dt.as_unit("ns").astype("int64").to_numpy()  # type: ignore[no-any-return]
+
+
+def need(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
+    """Raise TapeError when a column is missing, with the nearest that is there."""
+    for column in columns:
+        if column not in frame.columns:
+            near = difflib.get_close_matches(column, [str(c) for c in frame.columns], 1)
+            hint = f"; did you mean to rename {near[0]!r}?" if near else ""
+            raise TapeError(f"{what} has no column {column!r}; it needs {', '.join(columns)}{hint}")
+
+
+def _panel(bars: pd.DataFrame) -> tuple[list[str], Panel, list[str]]:
+    import pandas as pd  # noqa: PLC0415
+
+    need(bars, BARS[:-1], "bars")
+    if not len(bars):
+        raise TapeError("bars are empty: there is no asset to replay; give at least one bar")
+    at = column_ns(bars, "ts", "bars")
+    codes, found = pd.factorize(bars["asset"], sort=True)
+    names = [str(name) for name in found]
+    columns = {c: bars[c].to_numpy(dtype=np.float64) for c in (*PRICES, "volume") if c in bars.columns}
+    columns.setdefault("volume", np.full(len(at), np.nan))
+    for name in PRICES:
+        bad = ~(columns[name] > 0) | np.isinf(columns[name])
+        if bad.any():
+            row = int(bad.argmax())
+            raise TapeError(f"bars row {row} ({bars['asset'].iloc[row]} {bars['ts'].iloc[row]}): {name} = {columns[name][row]}; prices must be over 0")
+    if (columns["volume"] < 0).any():
+        row = int((columns["volume"] < 0).argmax())
+        raise TapeError(f"bars row {row} ({bars['asset'].iloc[row]}): volume = {columns['volume'][row]} is negative")
+    order = _in_order(at, codes, bars)
+    report = _check_range(columns, bars)
+    opens = at if len(names) == 1 else np.unique(at)
+    step = _step(at[order], codes[order])
+    if len(opens) > 1 and (gap := int(np.diff(opens).min())) < step:
+        row = int(np.diff(opens).argmin())
+        raise TapeError(f"bars are not on one grid: some are {in_words(gap)} apart at {pd.Timestamp(opens[row + 1], tz='UTC')}, the timeframe is {in_words(step)}")
+    shape = (len(names), len(opens))
+    where = codes, np.searchsorted(opens, at)
+    full = shape[0] * shape[1] == len(at) and bool((order[:-1] <= order[1:]).all())
+    laid = {}
+    for name, column in columns.items():
+        if full:
+            laid[name] = np.ascontiguousarray(column.reshape(shape))
+        else:
+            laid[name] = np.full(shape, np.nan)
+            laid[name][where] = column
+    panel = Panel(names, opens, step, laid["open"], laid["high"], laid["low"], laid["close"], laid["volume"])
+    return names, panel, report + _gaps(panel)
+
+
+def _in_order(at: Instants, codes: Instants, bars: pd.DataFrame) -> Instants:
+    order = np.argsort(codes, kind="stable")
+    gaps = np.diff(at[order])
+    same = codes[order][1:] == codes[order][:-1]
+    for bad, word in ((same & (gaps == 0), "twice"), (same & (gaps < 0), "out of order")):
+        if bad.any():
+            row = int(order[int(bad.argmax()) + 1])
+            raise TapeError(
+                f"bars row {row}: {bars['asset'].iloc[row]} {bars['ts'].iloc[row]} stands {word}; "
+                "sort by ts per asset and drop duplicates yourself: which copy is right is not for us to guess"
+            )
+    return order
+
+
+def _check_range(columns: dict[str, Floats], bars: pd.DataFrame) -> list[str]:
+    high, low = columns["high"], columns["low"]
+    top, bottom = np.maximum(columns["open"], columns["close"]), np.minimum(columns["open"], columns["close"])
+    bad = (high < low) | (top > high * (1 + HAIR)) | (bottom < low * (1 - HAIR))
+    if bad.any():
+        row = int(bad.argmax())
+        values = ", ".join(f"{name} {columns[name][row]:g}" for name in PRICES)
+        raise TapeError(f"bars row {row} ({bars['asset'].iloc[row]} {bars['ts'].iloc[row]}): {values}: no such bar can be; mend or drop it")
+    slight = int(((top > high) | (bottom < low)).sum())
+    return [f"{slight} bars have an open or close slightly outside low..high; used as they are"] if slight else []
+
+
+def _step(at: Instants, codes: Instants) -> int:
+    gaps = np.diff(at)[codes[1:] == codes[:-1]]
+    if not len(gaps):
+        return 86_400_000_000_000
+    sizes, counts = np.unique(gaps, return_counts=True)
+    return int(sizes[counts.argmax()])
+
+
+def _gaps(panel: Panel) -> list[str]:
+    first, last, _ = panel.spans()
+    holes = {}
+    for i, row in enumerate(panel.close):
+        expected = int((panel.opens_ns[last[i]] - panel.opens_ns[first[i]]) // panel.step_ns) + 1
+        missing = expected - int((~np.isnan(row)).sum())
+        if missing:
+            holes[panel.names[i]] = missing
+    ended = [panel.names[i] for i in range(len(panel.names)) if last[i] < len(panel.opens_ns) - 1]
+    notes = []
+    if holes:
+        worst = max(holes, key=lambda name: holes[name])
+        notes.append(f"gaps: {sum(holes.values())} bars missing in {len(holes)} assets, most in {worst} ({holes[worst]})")
+    if ended:
+        notes.append(f"ended before the tape does: {', '.join(ended[:8])}{' …' if len(ended) > 8 else ''}")
+    return notes
+
+
+def _instruments(frame: pd.DataFrame | None, names: list[str]) -> dict[str, Instrument]:
+    found = {name: Instrument(name) for name in names}
+    if frame is None:
+        return found
+    import pandas as pd  # noqa: PLC0415
+
+    need(frame, ("asset",), "instruments")
+    allowed = {"asset", "venue", "symbol", "tick", "lot", "min_notional", "fee_on_buy", "delisted_at", "delisting_loss"}
+    for column in frame.columns:
+        if column not in allowed:
+            near = difflib.get_close_matches(str(column), sorted(allowed), 1)
+            raise TapeError(f"instruments: unknown column {column!r}" + (f"; did you mean {near[0]!r}?" if near else f"; allowed are {sorted(allowed)}"))
+    for row, record in enumerate(frame.to_dict("records")):
+        given = {str(key): value for key, value in record.items() if not pd.isna(value)}
+        asset = str(given["asset"])
+        if asset not in found:
+            continue
+        if "delisted_at" in given:
+            at = pd.Timestamp(given["delisted_at"])
+            given["delisted_at"] = (at.tz_localize("UTC") if at.tz is None else at.tz_convert("UTC")).to_pydatetime()
+        try:
+            found[asset] = Instrument(**given)
+        except (TypeError, ValueError) as error:
+            raise TapeError(f"instruments row {row}: {error}") from error
+    return found

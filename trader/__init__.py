@@ -1,0 +1,42 @@
+"""The face of the bot for those who write strategies: values to state wishes with, and nothing that acts.
+
+Importing this package costs numpy and the standard library only; heavy parts are imported where they are used.
+"""
+
+from trader.core.costs import Costs
+from trader.core.exits import Above, After, Below, Exit, FallBy, FallTo, RiseBy, RiseTo, TrailBy
+from trader.core.instants import duration
+from trader.core.instruments import Instrument
+from trader.core.risk import Limits
+from trader.core.signals import MARKET, Signal
+from trader.core.strategy import HOLD, Decision, Quote, Strategy, Target, Units, Wake, Wants
+from trader.core.view import View
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "HOLD",
+    "MARKET",
+    "Above",
+    "After",
+    "Below",
+    "Costs",
+    "Decision",
+    "Exit",
+    "FallBy",
+    "FallTo",
+    "Instrument",
+    "Limits",
+    "Quote",
+    "RiseBy",
+    "RiseTo",
+    "Signal",
+    "Strategy",
+    "Target",
+    "TrailBy",
+    "Units",
+    "View",
+    "Wake",
+    "Wants",
+    "duration",
+]

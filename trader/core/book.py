@@ -1,0 +1,220 @@
+"""The book: all state that facts have built, one mount beside the other, and the only functions that change it.
+
+`Book.apply(fact)` folds a fact by calling one small `book_*` function per change; the engine calls the same functions
+while it writes the row of the fact, so a fold of the rows gives the same book.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trader.core.exits import Exit
+from trader.core.facts import (
+    BarClosed,
+    DustLeft,
+    ExitHit,
+    Fact,
+    Filled,
+    Halted,
+    MemoKept,
+    OrderAccepted,
+    OrderClosed,
+    OrderPlaced,
+    OrderSending,
+    OrderUnknown,
+    Resumed,
+    TargetSet,
+    TimerDue,
+    TimerSet,
+)
+from trader.core.instants import to_ns
+from trader.core.instruments import Converter, Number, Terms
+from trader.core.ledger import Holding, Ledger, book_fill
+from trader.core.orders import Order, next_state
+from trader.core.strategy import Target
+
+
+class Mount:
+    """One strategy at work: its ledger, standing targets, working orders, spent exits, memo and timers."""
+
+    __slots__ = (
+        "exiting", "halted", "leaving", "ledger", "memo", "name", "orders", "orders_made", "placed", "spent",
+        "targets", "terms", "timers", "touched",
+    )  # fmt: skip
+
+    def __init__(self, name: str, terms: dict[str, Sequence[Terms]], cash: dict[str, Number], zero: Number) -> None:
+        self.name = name
+        self.terms = terms
+        self.ledger = Ledger(cash, zero)
+        self.targets: dict[str, Target] = {}  # standing targets over zero
+        self.orders: dict[str, Order] = {}  # at most one working order per asset
+        self.exiting: dict[str, int] = {}  # asset -> number of the exit's order
+        self.spent: dict[str, set[int]] = {}
+        self.leaving: dict[str, tuple[Exit, ...]] = {}  # exits that stay armed while a holding is being left
+        self.memo: object = None
+        self.timers: set[int] = set()
+        self.halted = ""
+        self.orders_made = 0
+        self.placed: list[Order] = []  # placed since the driver last looked
+        self.touched: list[str] = []  # assets whose target, holding or exits changed since the driver last looked
+
+    def terms_of(self, asset: str, venue: str) -> Terms:
+        """The terms of the asset at a venue."""
+        every = self.terms[asset]
+        return every[0] if len(every) == 1 else next(one for one in every if one.venue == venue)
+
+    def held(self, asset: str) -> Holding | None:
+        """The holding of an asset, None when flat or dust."""
+        holding = self.ledger.holdings.get(asset)
+        return None if holding is None or holding.is_flat else holding
+
+
+def book_target(mount: Mount, asset: str, target: Target) -> None:
+    """Note a standing target; changed exits arm anew on the same base; nothing or zero takes it off."""
+    before = mount.targets.get(asset)
+    if not target.size:
+        if before is not None and before.exits:
+            mount.leaving[asset] = before.exits
+        mount.targets.pop(asset, None)
+        mount.touched.append(asset)
+        return
+    if before is None or before.exits != target.exits:
+        mount.spent.pop(asset, None)
+        mount.touched.append(asset)
+    mount.leaving.pop(asset, None)
+    mount.targets[asset] = target
+
+
+def book_order(mount: Mount, order: Order) -> None:
+    """Note a placed order."""
+    mount.orders[order.asset] = order
+    mount.orders_made = order.number
+    mount.placed.append(order)
+
+
+def book_close(mount: Mount, order: Order) -> None:
+    """Note that an order is final; a target of which nothing is held lapses with it."""
+    order.state = next_state(order.state, "OrderClosed")
+    asset = order.asset
+    if mount.orders.get(asset) is order:
+        del mount.orders[asset]
+    if mount.exiting.get(asset) == order.number:
+        del mount.exiting[asset]
+
+
+def book_lapse(mount: Mount, asset: str) -> None:
+    """Take off a target of which nothing is held and nothing is on its way."""
+    if asset in mount.targets and asset not in mount.orders and mount.held(asset) is None:
+        del mount.targets[asset]
+        mount.touched.append(asset)
+
+
+def book_filled(
+    mount: Mount, order: Order | None, *, asset: str, venue: str, side: int, quantity: Number, price: Number, fee: Number,
+    fee_asset: str, at_ns: int,
+) -> Holding:  # fmt: skip
+    """Book a fill, in every state of its order; a holding of which less than a lot is left is flat."""
+    holding = book_fill(
+        mount.ledger, asset, venue, side, quantity=quantity, price=price, fee=fee, fee_asset=fee_asset, at_ns=at_ns
+    )
+    if order is not None:
+        if order.quantity is not None:
+            order.left -= quantity  # type: ignore[operator]  # `left` is None only where quantity and spend are
+        else:
+            order.left -= quantity * price + (fee if fee_asset != asset else 0)  # type: ignore[operator]
+    if side < 0 and (holding.quantity <= 0 or mount.terms_of(asset, venue).is_dust(holding.quantity)):
+        book_dust(mount, asset)
+    mount.touched.append(asset)
+    return holding
+
+
+def book_dust(mount: Mount, asset: str) -> None:
+    """What is left of a holding is flat; the next buy starts anew."""
+    mount.ledger.holdings[asset].is_flat = True
+    mount.spent.pop(asset, None)
+    mount.leaving.pop(asset, None)
+    mount.exiting.pop(asset, None)
+    mount.touched.append(asset)
+
+
+def book_exit(mount: Mount, asset: str, number: int, share: float) -> None:
+    """Note that an exit fired; one for the whole holding takes the target off."""
+    mount.spent.setdefault(asset, set()).add(number)
+    if share == 1:
+        mount.targets.pop(asset, None)
+    mount.touched.append(asset)
+
+
+@dataclass(slots=True)
+class Book:
+    """The mounts, by name."""
+
+    mounts: dict[str, Mount]
+    number: Converter
+
+    def apply(self, fact: Fact) -> None:
+        """Fold one fact."""
+        match fact:
+            case BarClosed(asset=asset, high=high):
+                for mount in self.mounts.values():
+                    book_bar(mount, asset, self.number(high))
+            case TimerDue(mount=name) | TargetSet(mount=name) | OrderPlaced(mount=name) | OrderClosed(mount=name):
+                _apply_plan(self.mounts[name], fact)
+            case OrderSending(mount=name) | OrderAccepted(mount=name) | OrderUnknown(mount=name):
+                for order in self.mounts[name].orders.values():
+                    if order.number == fact.order:
+                        order.state = next_state(order.state, type(fact).__name__)
+            case Filled(mount=name) | ExitHit(mount=name) | DustLeft(mount=name):
+                _apply_trade(self.mounts[name], fact)
+            case MemoKept(mount=name, memo=memo):
+                self.mounts[name].memo = memo
+            case TimerSet(mount=name, due=due):
+                self.mounts[name].timers.add(to_ns(due))
+            case Halted(mount=name, by=by):
+                self.mounts[name].halted = by
+            case Resumed(mount=name):
+                self.mounts[name].halted = ""
+            case _:
+                pass
+
+
+def book_bar(mount: Mount, asset: str, high: Number) -> None:
+    """Move the peak of a held asset by a closed bar."""
+    holding = mount.held(asset)
+    if holding is not None and high > holding.peak:
+        holding.peak = high
+
+
+def _apply_plan(mount: Mount, fact: TimerDue | TargetSet | OrderPlaced | OrderClosed) -> None:
+    match fact:
+        case TimerDue(at=at):
+            mount.timers.discard(to_ns(at))
+        case TargetSet(asset=asset, size=size, exits=exits, why=why):
+            book_target(mount, asset, Target(size, exits, 0.0, why))
+        case OrderPlaced(at=at, order=number, asset=asset, venue=venue, side=side, why=why):
+            order = Order(
+                number, asset, venue, 1 if side == "buy" else -1, quantity=fact.quantity, spend=fact.spend, why=why,
+                placed_ns=to_ns(at), is_exit=why.startswith("exit"),
+            )  # fmt: skip
+            book_order(mount, order)
+            if order.is_exit:
+                mount.exiting[asset] = number
+        case OrderClosed(asset=asset, order=number):
+            order = mount.orders[asset]
+            assert order.number == number, f"order {number} of {asset} is not the working one"
+            book_close(mount, order)
+            book_lapse(mount, asset)
+
+
+def _apply_trade(mount: Mount, fact: Filled | ExitHit | DustLeft) -> None:
+    match fact:
+        case Filled(at=at, asset=asset, order=number):
+            working = mount.orders.get(asset)
+            book_filled(
+                mount, working if working is not None and working.number == number else None,
+                asset=asset, venue=fact.venue, side=1 if fact.side == "buy" else -1, quantity=fact.quantity,
+                price=fact.price, fee=fact.fee, fee_asset=fact.fee_asset, at_ns=to_ns(at),
+            )  # fmt: skip
+        case ExitHit(asset=asset, number=number, exit=exit_):
+            book_exit(mount, asset, number, exit_.share)
+        case DustLeft(asset=asset):
+            book_dust(mount, asset)

@@ -1,0 +1,320 @@
+"""The engine: from a wake to targets, from targets and exits to orders, from fills to the book.
+
+One engine for live, paper and replay: a driver tells it what happened and carries out the orders it places. It knows
+only the instant of what it handles. Each change of the book is written as the row of a fact beside it.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from trader.core.book import (
+    Mount,
+    book_close,
+    book_dust,
+    book_exit,
+    book_filled,
+    book_lapse,
+    book_order,
+    book_target,
+)
+from trader.core.exits import Above, After, Below, Exit
+from trader.core.facts import (
+    Decided,
+    DustLeft,
+    ExitHit,
+    Filled,
+    Halted,
+    MemoKept,
+    OrderClosed,
+    OrderPlaced,
+    Refused,
+    Row,
+    StrategyFailed,
+    TargetSet,
+    TimerSet,
+)
+from trader.core.instants import duration, to_ns
+from trader.core.instruments import Converter, Number
+from trader.core.orders import Order
+from trader.core.risk import Denied, Facing, Gate
+from trader.core.routing import buy_at
+from trader.core.sizing import Missing, check, missing, spending
+from trader.core.strategy import NOTHING, Decision, Quote, Strategy, Target, Unknown
+from trader.core.view import Seen, View
+
+SIDES = {1: "buy", -1: "sell"}
+
+
+class Market(Seen, Protocol):
+    """What the engine asks of the market at the instant it handles."""
+
+    def mark(self, asset: str) -> Number:
+        """The last closed price."""
+
+    def mark_age_ns(self, asset: str) -> int:
+        """How old that price is."""
+
+
+class Engine:
+    """Decides for one mount. `rows` is what happened, in order; `failure` the last exception of the strategy."""
+
+    __slots__ = ("failure", "gate", "market", "mount", "number", "rows", "strategy", "unknown_held", "wants")
+
+    def __init__(self, strategy: Strategy, mount: Mount, market: Market, number: Converter, gate: Gate | None) -> None:
+        self.strategy = strategy
+        self.wants = strategy.wants
+        self.mount = mount
+        self.market = market
+        self.number = number
+        self.gate = gate
+        self.rows: list[Row] = []
+        self.failure: Exception | None = None
+        self.unknown_held = 0
+
+    def equity(self) -> Number:
+        """Cash plus holdings at the last closed prices."""
+        ledger, mark = self.mount.ledger, self.market.mark
+        total = ledger.total_cash()
+        for asset, holding in ledger.holdings.items():
+            if holding.quantity:
+                total += holding.quantity * mark(asset)
+        return total
+
+    def decide(self, view: View, at_ns: int) -> Decision | None:
+        """Ask the strategy and carry out its decision; None when it raised."""
+        try:
+            decision = self.strategy.decide(view)
+            for asset, wish in decision.targets.items():
+                check(asset, wish if isinstance(wish, Target) else Target(wish))
+        except Exception as error:  # user code is the world's: what it raises becomes a fact
+            self.failure = error
+            self.rows.append((StrategyFailed, at_ns, self.mount.name, f"{type(error).__name__}: {error}"))
+            return None
+        self.rows.append((Decided, at_ns, self.mount.name, view.wake.causes, decision.why))
+        if self.gate is not None and self.gate.watch(at_ns, view.equity):
+            self.mount.halted = "drawdown"
+            self.rows.append((Halted, at_ns, self.mount.name, "drawdown"))
+        if decision.remembers:
+            self.mount.memo = decision.memo
+            self.rows.append((MemoKept, at_ns, self.mount.name, decision.memo))
+        for due in decision.timers:
+            self.mount.timers.add(to_ns(due))
+            self.rows.append((TimerSet, at_ns, self.mount.name, due))
+        equity = view.equity
+        if decision.closes_others:
+            self._close_others(decision, view, at_ns, equity=equity)
+        for asset, wish in decision.targets.items():
+            self._state(asset, wish if isinstance(wish, Target) else Target(wish), at_ns, equity=equity)
+        return decision
+
+    def _close_others(self, decision: Decision, view: View, at_ns: int, *, equity: Number) -> None:
+        mount = self.mount
+        others = [a for a, h in mount.ledger.holdings.items() if not h.is_flat and a not in decision.targets]
+        others += [a for a in mount.orders if a not in decision.targets and mount.held(a) is None]
+        for asset in others:
+            if self.wants.ratings and not view.knows(asset):
+                self.unknown_held += 1
+                if decision.unknown is Unknown.HOLD:
+                    continue
+            self._state(asset, NOTHING, at_ns, equity=equity)
+
+    def _state(self, asset: str, target: Target, at_ns: int, *, equity: Number) -> None:
+        mount = self.mount
+        if asset in mount.exiting:
+            self._refuse(asset, "exiting", at_ns)
+            return
+        if not self.market.is_tradable(asset):
+            self._refuse(asset, "no_price", at_ns)
+            return
+        working, size = mount.orders.get(asset), target.size
+        holding = mount.ledger.holdings.get(asset)
+        is_flat = holding is None or holding.is_flat
+        by_cost = isinstance(size, Quote) and size.amount > 0
+        leaves = not by_cost and not (size.amount if isinstance(size, Quote) else getattr(size, "quantity", size))
+        self._note_target(asset, NOTHING if leaves else target, at_ns)
+        if by_cost and (not is_flat or working is not None):
+            return
+        if leaves and is_flat:
+            if working is not None:
+                self.close(working, "replaced", at_ns)
+            return
+        if working is not None:
+            self.close(working, "replaced", at_ns, lapses=False)
+        terms = buy_at(mount.terms[asset], mount.ledger.cash) if is_flat else mount.terms_of(asset, holding.venue)  # type: ignore[union-attr]
+        mark = self.market.mark(asset)
+        if by_cost:
+            order = spending(size.amount, mount.ledger.cash[terms.venue], terms=terms, number=self.number)  # type: ignore[union-attr]
+        else:
+            held = mount.ledger.zero if holding is None else holding.quantity
+            order = missing(
+                NOTHING if leaves else target, held, is_flat=is_flat, mark=mark, equity=equity, terms=terms,
+                number=self.number,
+            )  # fmt: skip
+        if isinstance(order, str):
+            if leaves and order in {"lot", "minimum"}:
+                self._leave_dust(asset, at_ns)
+            elif order in {"lot", "minimum", "cash"}:
+                self._refuse(asset, order, at_ns)
+            book_lapse(mount, asset)
+        elif self.gate is not None and not self._reviewed(asset, order, mark, at_ns, equity=equity, why=target.why):
+            book_lapse(mount, asset)
+        elif self.gate is None:
+            self._place(asset, terms.venue, order, target.why or ("leave" if leaves else "target"), at_ns)
+
+    def _note_target(self, asset: str, target: Target, at_ns: int) -> None:
+        before = self.mount.targets.get(asset, NOTHING)
+        if before is not target and (before.size != target.size or before.exits != target.exits):
+            self.rows.append((TargetSet, at_ns, self.mount.name, asset, target.size, target.exits, target.why))
+        book_target(self.mount, asset, target)
+
+    def _reviewed(self, asset: str, order: Missing, mark: Number, at_ns: int, *, equity: Number, why: str) -> bool:
+        """Place what the limits leave of an order; reducing orders always pass."""
+        mount, gate = self.mount, self.gate
+        assert gate is not None
+        holding = mount.ledger.holdings.get(asset)
+        terms = buy_at(mount.terms[asset], mount.ledger.cash) if holding is None or holding.is_flat else (
+            mount.terms_of(asset, holding.venue)
+        )  # fmt: skip
+        if order.side > 0:
+            value = order.spend if order.quantity is None else order.quantity * mark
+            held_value = mount.ledger.zero if holding is None else holding.quantity * mark
+            gross = equity - mount.ledger.total_cash()
+            verdict = gate.review(
+                value or mount.ledger.zero,
+                Facing(at_ns, equity, held_value, gross, len(mount.orders), self.market.mark_age_ns(asset), mark, None),
+            )
+            if isinstance(verdict, Denied):
+                self._refuse(asset, verdict.rule, at_ns, wanted=value)
+                return False
+            if verdict.cut_by is not None:
+                self._refuse(asset, verdict.cut_by, at_ns, wanted=value, allowed=verdict.amount)
+                amount = self.number(verdict.amount)
+                quantity = None if order.quantity is None else terms.lots(amount / mark)
+                least = mount.ledger.zero if terms.min_notional is None else terms.min_notional
+                if quantity == 0 or amount < least:
+                    self._refuse(asset, "minimum", at_ns)
+                    return False
+                order = Missing(1, quantity, None if order.quantity is not None else amount)
+        gate.count(at_ns)
+        self._place(asset, terms.venue, order, why or ("target" if order.side > 0 else "leave"), at_ns)
+        return True
+
+    def _place(self, asset: str, venue: str, order: Missing, why: str, at_ns: int, *, is_exit: bool = False) -> Order:
+        mount = self.mount
+        placed = Order(
+            mount.orders_made + 1, asset, venue, order.side, quantity=order.quantity, spend=order.spend, why=why,
+            placed_ns=at_ns, is_exit=is_exit,
+        )  # fmt: skip
+        self.rows.append(
+            (OrderPlaced, at_ns, mount.name, placed.number, asset, venue, SIDES[order.side], order.quantity, order.spend, why)
+        )
+        book_order(mount, placed)
+        if is_exit:
+            mount.exiting[asset] = placed.number
+        return placed
+
+    def _refuse(
+        self, asset: str, rule: str, at_ns: int, *, wanted: Number | None = None, allowed: Number | None = None
+    ) -> None:
+        zero = self.mount.ledger.zero
+        self.rows.append((Refused, at_ns, self.mount.name, asset, rule, wanted or zero, allowed or zero))
+
+    def _leave_dust(self, asset: str, at_ns: int) -> None:
+        self.rows.append((DustLeft, at_ns, self.mount.name, asset))
+        book_dust(self.mount, asset)
+
+    def close(self, order: Order, reason: str, at_ns: int, *, lapses: bool = True) -> None:
+        """Close an order; with it lapses a target of which nothing is held."""
+        self.rows.append((OrderClosed, at_ns, self.mount.name, order.number, order.asset, reason))
+        book_close(self.mount, order)
+        if lapses:
+            book_lapse(self.mount, order.asset)
+
+    def filled(
+        self, order: Order, quantity: Number, price: Number, at_ns: int, *, fee: Number, fee_asset: str
+    ) -> None:
+        """Book a fill of an order."""
+        self.rows.append(
+            (
+                Filled, at_ns, self.mount.name, order.number, order.asset, order.venue, SIDES[order.side], quantity, price,
+                fee, fee_asset, order.why,
+            )
+        )  # fmt: skip
+        book_filled(
+            self.mount, order, asset=order.asset, venue=order.venue, side=order.side, quantity=quantity, price=price,
+            fee=fee, fee_asset=fee_asset, at_ns=at_ns,
+        )  # fmt: skip
+
+    def armed(self, asset: str) -> tuple[tuple[int, Exit], ...]:
+        """The exits of a holding that have not fired, with their numbers; none while one is being carried out."""
+        mount = self.mount
+        target = mount.targets.get(asset)
+        exits = mount.leaving.get(asset, ()) if target is None else target.exits
+        if not exits or asset in mount.exiting:
+            return ()
+        spent = mount.spent.get(asset, ())
+        return tuple([(n, e) for n, e in enumerate(exits) if n not in spent])
+
+    def exit_hit(self, asset: str, number: int, exit_: Exit, price: Number, at_ns: int) -> Order | None:
+        """Carry out an exit at the price of its hit: cancel the asset's order, sell the exit's share."""
+        mount = self.mount
+        holding = mount.held(asset)
+        if holding is None:
+            return None
+        self.rows.append((ExitHit, at_ns, mount.name, asset, number, exit_, price))
+        book_exit(mount, asset, number, exit_.share)
+        working = mount.orders.get(asset)
+        if working is not None:
+            self.close(working, "exit", at_ns, lapses=False)
+        terms = mount.terms_of(asset, holding.venue)
+        share = holding.quantity if exit_.share == 1 else holding.quantity * self.number(exit_.share)
+        quantity = terms.lots(share)
+        too_small = terms.min_notional is not None and quantity * price < terms.min_notional
+        if not quantity or too_small:
+            if exit_.share == 1:
+                self._leave_dust(asset, at_ns)
+            return None
+        name = f"exit {type(exit_).__name__}"
+        return self._place(asset, holding.venue, Missing(-1, quantity, None), name, at_ns, is_exit=True)
+
+    def decided_exits(self, asset: str, at_ns: int, *, new: dict[str, float]) -> None:
+        """Fire `After` when its time has come, `Below` and `Above` on the new ratings given by kind."""
+        holding = self.mount.held(asset)
+        for number, exit_ in self.armed(asset) if holding is not None else ():
+            assert holding is not None
+            match exit_:
+                case After(time):
+                    hit = at_ns >= holding.opened_ns + duration(time)
+                case Below(at, kind):
+                    hit = at_ns > holding.opened_ns and new.get(kind, float("nan")) <= at
+                case Above(at, kind):
+                    hit = at_ns > holding.opened_ns and new.get(kind, float("nan")) >= at
+                case _:
+                    hit = False
+            if hit and asset not in self.mount.exiting:
+                self.exit_hit(asset, number, exit_, self.market.mark(asset), at_ns)
+
+    def delisted(self, asset: str, loss: float, at_ns: int) -> None:
+        """Cancel the asset's order and write its holding off at the last close less the loss."""
+        mount = self.mount
+        working = mount.orders.get(asset)
+        if working is not None:
+            self.close(working, "delisted", at_ns)
+        holding = mount.ledger.holdings.get(asset)
+        if holding is not None and holding.quantity:
+            price = self.market.mark(asset) * (1 - self.number(loss))
+            zero, quantity = mount.ledger.zero, holding.quantity
+            self.rows.append(
+                (Filled, at_ns, mount.name, None, asset, holding.venue, "sell", quantity, price, zero, "quote", "delisted")
+            )
+            book_filled(
+                mount, None, asset=asset, venue=holding.venue, side=-1, quantity=quantity, price=price, fee=zero,
+                fee_asset="quote", at_ns=at_ns,
+            )  # fmt: skip
+        if asset in mount.targets:
+            self._note_target(asset, NOTHING, at_ns)
+
+
+def sells_first(orders: Sequence[Order]) -> list[Order]:
+    """All sells before all buys, each in the order of placement."""
+    return sorted(orders, key=lambda order: (order.side > 0, order.number))

@@ -1,0 +1,245 @@
+"""Facts: what has happened, as frozen records in the past tense; the only truth that is kept.
+
+`Book.apply` folds them; a replay keeps them as rows `(class, at in ns, *fields)` and makes them when somebody asks.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from trader.core.exits import Exit
+from trader.core.instants import from_ns
+from trader.core.instruments import Number
+from trader.core.signals import Signal
+from trader.core.strategy import Quote, Units
+
+
+@dataclass(frozen=True, slots=True)
+class SignalsKnown:
+    """One publication of a vendor became known."""
+
+    at: datetime
+    signals: tuple[Signal, ...]
+    is_rating: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BarClosed:
+    """A bar of an asset closed at `at`; prices in quote money, volume in units."""
+
+    at: datetime
+    asset: str
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSeen:
+    """A fresh price of an asset."""
+
+    at: datetime
+    asset: str
+    price: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimerDue:
+    """An instant that a mount asked to be woken at has come."""
+
+    at: datetime
+    mount: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A strategy was woken and decided."""
+
+    at: datetime
+    mount: str
+    causes: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyFailed:
+    """The strategy raised; its decision is as if it held."""
+
+    at: datetime
+    mount: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSet:
+    """The standing target of an asset changed."""
+
+    at: datetime
+    mount: str
+    asset: str
+    size: float | Quote | Units
+    exits: tuple[Exit, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPlaced:
+    """We decided on an order: `quantity` units, or `spend` quote money where quantity is None."""
+
+    at: datetime
+    mount: str
+    order: int
+    asset: str
+    venue: str
+    side: str
+    quantity: Number | None
+    spend: Number | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSending:
+    """The order is about to leave for its venue."""
+
+    at: datetime
+    mount: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAccepted:
+    """The venue confirmed the order."""
+
+    at: datetime
+    mount: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUnknown:
+    """Nobody knows whether the order reached the venue; it counts as filled until proven."""
+
+    at: datetime
+    mount: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """We asked the venue to cancel what is left of the order."""
+
+    at: datetime
+    mount: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderClosed:
+    """The order is final: filled, cash, replaced, exit, delisted, no_bar, end, lot, minimum …"""
+
+    at: datetime
+    mount: str
+    order: int
+    asset: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Part of an order (None: a write-off) traded at `price`; the fee is in `fee_asset` ("quote" = money)."""
+
+    at: datetime
+    mount: str
+    order: int | None
+    asset: str
+    venue: str
+    side: str
+    quantity: Number
+    price: Number
+    fee: Number
+    fee_asset: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExitHit:
+    """An exit's condition was met; its share of the holding goes."""
+
+    at: datetime
+    mount: str
+    asset: str
+    number: int
+    exit: Exit
+    price: Number
+
+
+@dataclass(frozen=True, slots=True)
+class DustLeft:
+    """What is left of a holding cannot be sold; it counts as flat and stays owned."""
+
+    at: datetime
+    mount: str
+    asset: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A target or order was refused or cut by the named rule."""
+
+    at: datetime
+    mount: str
+    asset: str
+    rule: str
+    wanted: Number
+    allowed: Number
+
+
+@dataclass(frozen=True, slots=True)
+class MemoKept:
+    """The strategy keeps a value for its later wakes."""
+
+    at: datetime
+    mount: str
+    memo: object
+
+
+@dataclass(frozen=True, slots=True)
+class TimerSet:
+    """The strategy asked to be woken at `due`."""
+
+    at: datetime
+    mount: str
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """Opening and increasing stopped for a mount, by the named rule or operator."""
+
+    at: datetime
+    mount: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A halted mount may open again."""
+
+    at: datetime
+    mount: str
+    by: str
+
+
+Fact = (
+    SignalsKnown | BarClosed | PriceSeen | TimerDue | Decided | StrategyFailed | TargetSet | OrderPlaced | OrderSending
+    | OrderAccepted | OrderUnknown | CancelAsked | OrderClosed | Filled | ExitHit | DustLeft | Refused | MemoKept
+    | TimerSet | Halted | Resumed
+)  # fmt: skip
+Row = tuple[object, ...]
+
+
+def fact_of(row: Row) -> Fact:
+    """The fact that a row stands for."""
+    cls, at, *fields = row
+    return cls(from_ns(at), *fields)  # type: ignore[operator,arg-type,no-any-return]  # rows are (class, ns, *fields)

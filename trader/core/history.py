@@ -1,0 +1,281 @@
+"""History: checked columns of bars, ratings and signals, served by when they were known.
+
+`Panel` holds the columns, asset by time, and never changes; `History` is a cursor over it that a driver moves forward.
+What lies behind the cursor cannot be reached through it: strategies read only what was known at its instant.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.core.conditions import BarColumns, Column, Series, values
+from trader.core.instants import from_ns
+from trader.core.instruments import Converter, Number
+from trader.core.signals import Signal
+from trader.core.view import Bars
+
+Floats = NDArray[np.float64]
+Instants = NDArray[np.int64]
+LONG_AGO = np.iinfo(np.int64).min // 4
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Effective data of one kind in order of known_at: outdated arrivals are left out.
+
+    known_ns, as_of_ns, wakes_ns: int64 UTC (wakes_ns -1 = wakes nobody); asset: index into the panel's names; value.
+    """
+
+    known_ns: Instants
+    as_of_ns: Instants
+    asset: NDArray[np.int64]
+    value: Floats
+    wakes_ns: Instants
+
+
+@dataclass(slots=True)
+class Panel:
+    """Columns over one grid of bar opens; `open` … `volume` are float64 [asset, time], NaN where there is no bar."""
+
+    names: list[str]
+    opens_ns: Instants
+    step_ns: int
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    ratings: dict[str, Arrivals] = field(default_factory=dict)
+    signals: dict[str, Arrivals] = field(default_factory=dict)
+    delisted_ns: dict[str, int] = field(default_factory=dict)
+    caches: dict[object, object] = field(default_factory=dict, repr=False)
+
+    def series(self, asset: int) -> Series:
+        """All data of one asset for conditions; made once."""
+        key = ("series", asset)
+        if key not in self.caches:
+            self.caches[key] = Series(
+                self._bars(asset),
+                {kind: datums(rows, asset) for kind, rows in self.ratings.items()},
+                {kind: datums(rows, asset) for kind, rows in self.signals.items()},
+            )
+        return self.caches[key]  # type: ignore[return-value]
+
+    def _bars(self, asset: int) -> BarColumns:
+        if asset >= len(self.close):
+            return BarColumns(np.empty(0, np.int64), *(np.empty(0) for _ in range(5)))  # type: ignore[arg-type]
+        columns = [self.open[asset], self.high[asset], self.low[asset], self.close[asset], self.volume[asset]]
+        there = ~np.isnan(columns[3])
+        if there.all():
+            return BarColumns(self.closes_ns, *columns)
+        return BarColumns(self.closes_ns[there], *(column[there] for column in columns))
+
+    @property
+    def closes_ns(self) -> Instants:
+        """When the bars close."""
+        if "closes" not in self.caches:
+            self.caches["closes"] = self.opens_ns + self.step_ns
+        return self.caches["closes"]  # type: ignore[return-value]
+
+    def spans(self) -> tuple[list[int], list[int], list[bool]]:
+        """By asset: first and last bar, and whether every bar between is there and tradable (volume over zero)."""
+        if "spans" not in self.caches:
+            first, last, dense = [], [], []
+            for row, volume in zip(self.close, self.volume, strict=True):
+                there = np.flatnonzero(~np.isnan(row))
+                a, b = int(there[0]), int(there[-1])
+                first.append(a)
+                last.append(b)
+                dense.append(len(there) == b - a + 1 and not (volume[a : b + 1] == 0).any())
+            self.caches["spans"] = (first, last, dense)
+        return self.caches["spans"]  # type: ignore[return-value]
+
+    def last_bar(self, asset: int) -> NDArray[np.int64]:
+        """For each time, the index of the asset's last bar at or before it (-1 before the first)."""
+        key = ("last", asset)
+        if key not in self.caches:
+            index = np.where(np.isnan(self.close[asset]), -1, np.arange(self.close.shape[1]))
+            self.caches[key] = np.maximum.accumulate(index)
+        return self.caches[key]  # type: ignore[return-value]
+
+    def next_tradable(self, asset: int) -> NDArray[np.int64]:
+        """For each time, the index of the asset's next bar with volume at or after it (the length = none)."""
+        key = ("next", asset)
+        if key not in self.caches:
+            size = self.close.shape[1]
+            good = ~np.isnan(self.close[asset]) & (self.volume[asset] != 0)
+            index = np.where(good, np.arange(size), size)
+            self.caches[key] = np.minimum.accumulate(index[::-1])[::-1]
+        return self.caches[key]  # type: ignore[return-value]
+
+    def searchable(self, asset: int) -> tuple[Floats, Floats]:
+        """Lows and highs for exit searches: bars without volume can hit nothing."""
+        if self.spans()[2][asset]:
+            return self.low[asset], self.high[asset]
+        key = ("search", asset)
+        if key not in self.caches:
+            idle = self.volume[asset] == 0
+            self.caches[key] = (np.where(idle, np.nan, self.low[asset]), np.where(idle, np.nan, self.high[asset]))
+        return self.caches[key]  # type: ignore[return-value]
+
+    def closed(self, at_ns: int) -> int:
+        """The index of the last bar that is closed at an instant; -1 before the first."""
+        start, size = int(self.opens_ns[0]), len(self.opens_ns)
+        if self.is_regular:
+            return min((at_ns - start) // self.step_ns - 1, size - 1) if at_ns >= start else -1
+        return bisect_right(self._opens(), at_ns - self.step_ns) - 1
+
+    def opening(self, at_ns: int) -> int:
+        """The index of the first bar that opens at or after an instant; the length = none."""
+        start, size = int(self.opens_ns[0]), len(self.opens_ns)
+        if self.is_regular:
+            return max(0, min(-((start - at_ns) // self.step_ns), size))
+        return bisect_right(self._opens(), at_ns - 1)
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether the grid has no gap."""
+        return int(self.opens_ns[-1] - self.opens_ns[0]) == (len(self.opens_ns) - 1) * self.step_ns
+
+    def _opens(self) -> list[int]:
+        if "opens" not in self.caches:
+            self.caches["opens"] = self.opens_ns.tolist()
+        return self.caches["opens"]  # type: ignore[return-value]
+
+
+def datums(rows: Arrivals, asset: int) -> tuple[Instants, Instants, Floats]:
+    """One asset's data of a kind: known_at, as_of, value; the last of those known at one instant."""
+    mine = np.flatnonzero(rows.asset == asset)
+    known = rows.known_ns[mine]
+    if len(mine):
+        mine = mine[np.append(known[1:] != known[:-1], True)]
+    return rows.known_ns[mine], rows.as_of_ns[mine], rows.value[mine]
+
+
+class _State:
+    """The newest values of one kind, moved forward with the cursor."""
+
+    __slots__ = ("as_of", "at", "known", "rows", "values")
+
+    def __init__(self, rows: Arrivals, count: int) -> None:
+        self.rows = rows
+        self.at = 0
+        self.values = np.full(count, np.nan)
+        self.as_of = np.full(count, LONG_AGO)
+        self.known = np.full(count, LONG_AGO)
+
+    def advance(self, now_ns: int) -> None:
+        rows = self.rows
+        upto = int(rows.known_ns.searchsorted(now_ns, side="right"))
+        if upto > self.at:
+            who = rows.asset[self.at : upto]
+            self.values[who] = rows.value[self.at : upto]
+            self.as_of[who] = rows.as_of_ns[self.at : upto]
+            self.known[who] = rows.known_ns[self.at : upto]
+            self.at = upto
+
+
+class History:
+    """A cursor over a panel: what is known at `now_ns`. The last bar closed then is `bar`."""
+
+    __slots__ = ("_dense", "_first", "_last", "_marks", "_states", "bar", "delisted", "index", "names", "now_ns", "number", "panel")
+
+    def __init__(self, panel: Panel, number: Converter, kinds: Mapping[str, tuple[str, ...]]) -> None:
+        self.panel = panel
+        self.names = panel.names
+        self.index = {name: i for i, name in enumerate(panel.names)}
+        self.number = number
+        self.now_ns = LONG_AGO
+        self.bar = -1
+        self._first, self._last, self._dense = panel.spans()
+        self.delisted: set[str] = set()
+        self._marks = [row.item for row in panel.close]
+        # one place more than names: data about the market as a whole
+        self._states = {
+            (group, kind): _State(rows[kind], len(self.names) + 1)
+            for group, rows in (("ratings", panel.ratings), ("signals", panel.signals))
+            for kind in kinds.get(group, ())
+            if kind in rows
+        }
+
+    def seek(self, now_ns: int) -> None:
+        """Move the cursor forward."""
+        self.now_ns = now_ns
+        self.bar = self.panel.closed(now_ns)
+
+    def is_tradable(self, asset: str) -> bool:
+        """Whether the asset has an instrument, a closed bar, and is not delisted."""
+        at = self.index.get(asset)
+        return at is not None and self._first[at] <= self.bar and asset not in self.delisted
+
+    def tradable(self) -> NDArray[np.bool_]:
+        """The same for all assets, in the order of names."""
+        shown = self._listed() <= self.bar
+        for asset in self.delisted:
+            shown[self.index[asset]] = False
+        return shown
+
+    def _listed(self) -> NDArray[np.int64]:
+        if "first" not in self.panel.caches:
+            self.panel.caches["first"] = np.asarray(self._first)
+        return self.panel.caches["first"]  # type: ignore[return-value]
+
+    def mark(self, asset: str) -> Number:
+        """The last closed price."""
+        at = self.index[asset]
+        bar = self.bar
+        if not self._dense[at] or bar > self._last[at]:
+            bar = int(self.panel.last_bar(at)[bar])
+        return self.number(self._marks[at](bar))
+
+    def mark_age_ns(self, asset: str) -> int:
+        """How old the last closed price is."""
+        bar = int(self.panel.last_bar(self.index[asset])[self.bar])
+        return self.now_ns - int(self.panel.closes_ns[bar])
+
+    def rating_state(self, kind: str) -> tuple[Floats, Instants]:
+        """Newest values and their as_of of all assets."""
+        state = self._states.get(("ratings", kind))
+        if state is None:
+            return np.full(len(self.names), np.nan), np.full(len(self.names), LONG_AGO)
+        state.advance(self.now_ns)
+        return state.values[:-1], state.as_of[:-1]
+
+    def signal(self, asset: str, kinds: tuple[str, ...]) -> Signal | None:
+        """The newest signal of the kinds about an asset, or about the market as a whole."""
+        at = self.index.get(asset, len(self.names))
+        best: Signal | None = None
+        for kind in kinds:
+            state = self._states.get(("signals", kind))
+            if state is None:
+                continue
+            state.advance(self.now_ns)
+            as_of = int(state.as_of[at])
+            if as_of > LONG_AGO and (best is None or from_ns(as_of) > best.as_of):
+                value, known = float(state.values[at]), from_ns(int(state.known[at]))
+                best = Signal(asset, kind, value, from_ns(as_of), known)
+        return best
+
+    def bars(self, asset: str, most: int) -> Bars:
+        """The last closed bars, as copies."""
+        at, panel = self.index[asset], self.panel
+        begin = max(0, self.bar + 1 - most) if self._dense[at] else 0
+        cut = slice(begin, self.bar + 1)
+        columns = [panel.closes_ns[cut], *(c[at, cut] for c in (panel.open, panel.high, panel.low, panel.close, panel.volume))]
+        there = ~np.isnan(columns[4])
+        return Bars(*(column[there][-most:].copy() for column in columns))
+
+    def value(self, column: Column, asset: str, max_age_ns: int) -> float:
+        """A column's value now, NaN when unknown; the column is computed once per panel."""
+        at = self.index[asset]
+        key = ("value", str(column), at, max_age_ns)
+        if key not in self.panel.caches:
+            self.panel.caches[key] = values(column, self.panel.series(at), max_age_ns, self.panel.closes_ns)
+        if self.bar < 0:
+            return float("nan")
+        if self.panel.closes_ns[self.bar] == self.now_ns:
+            return float(self.panel.caches[key][self.bar])  # type: ignore[index]
+        return float(values(column, self.panel.series(at), max_age_ns, np.asarray([self.now_ns]))[0])

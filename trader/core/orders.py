@@ -1,0 +1,47 @@
+"""Orders and their life cycle, as a table. A fill is booked in every state, also after the order was closed."""
+
+from trader.core.instruments import Number
+
+PLACED, SENDING, ACCEPTED, UNKNOWN, CLOSED = "placed", "sending", "accepted", "unknown", "closed"
+
+LIFE = {
+    PLACED: {"OrderSending": SENDING, "OrderClosed": CLOSED},
+    SENDING: {"OrderAccepted": ACCEPTED, "OrderUnknown": UNKNOWN, "OrderClosed": CLOSED},
+    ACCEPTED: {"OrderUnknown": UNKNOWN, "OrderClosed": CLOSED},
+    UNKNOWN: {"OrderAccepted": ACCEPTED, "OrderClosed": CLOSED},
+    CLOSED: {},
+}
+
+
+class LifeCycleError(AssertionError):
+    """An order was told something that its state does not allow."""
+
+
+def next_state(state: str, fact: str) -> str:
+    """The state after the named fact; raises LifeCycleError where the table has none."""
+    try:
+        return LIFE[state][fact]
+    except KeyError:
+        raise LifeCycleError(f"an order that is {state} cannot become {fact}") from None
+
+
+class Order:
+    """A working order: `quantity` units, or `spend` money where quantity is None; `left` is what is not filled yet."""
+
+    __slots__ = ("asset", "is_exit", "left", "number", "placed_ns", "quantity", "side", "spend", "state", "venue", "why")
+
+    def __init__(
+        self, number: int, asset: str, venue: str, side: int, *, quantity: Number | None, spend: Number | None,
+        why: str, placed_ns: int, is_exit: bool = False,
+    ) -> None:  # fmt: skip
+        self.number = number
+        self.asset = asset
+        self.venue = venue
+        self.side = side
+        self.quantity = quantity
+        self.spend = spend
+        self.left = quantity if quantity is not None else spend
+        self.why = why
+        self.placed_ns = placed_ns
+        self.is_exit = is_exit
+        self.state = PLACED

@@ -1,0 +1,167 @@
+"""How a strategy speaks: what it wants to be woken for, and the targets it decides on.
+
+All of it is values. A strategy is a frozen dataclass with `wants` and `decide(view)`; it acts on nothing and keeps
+nothing. The letter of what a decision means is docs/rules.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, Self
+
+from trader.core.exits import Exit
+from trader.core.instants import clock_time, duration
+
+if TYPE_CHECKING:
+    from trader.core.conditions import Column, Condition
+    from trader.core.view import View
+
+
+class Unknown(Enum):
+    """What `exactly` does with a held asset whose wanted rating is missing or too old."""
+
+    LEAVE = "leave"
+    HOLD = "hold"
+
+
+HOLD = Unknown.HOLD
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Spend this much quote money once, fee included; more than the free cash (even `inf`) spends all of it."""
+
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Hold this quantity of the asset."""
+
+    quantity: float
+
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The size a strategy wishes to hold: a weight of equity, `Quote(amount)` or `Units(quantity)`, with its exits."""
+
+    size: float | Quote | Units
+    exits: tuple[Exit, ...] = ()
+    band: float = 0.0
+    why: str = ""
+
+
+NOTHING = Target(0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to hold from now on. Build it with `hold`, `change` or `exactly`."""
+
+    targets: Mapping[str, Target | float | Quote | Units]
+    closes_others: bool = False
+    unknown: Unknown = Unknown.LEAVE
+    timers: tuple[datetime, ...] = ()
+    memo: object = None
+    remembers: bool = False
+    why: str = ""
+
+    @classmethod
+    def hold(cls, why: str = "") -> Self:
+        """Leave every standing target as it is."""
+        return cls({}, why=why)
+
+    @classmethod
+    def change(cls, targets: Mapping[str, Target | float | Quote | Units], why: str = "") -> Self:
+        """State these targets; all others stand. A size of 0 leaves."""
+        return cls(targets, why=why)
+
+    @classmethod
+    def exactly(
+        cls, targets: Mapping[str, Target | float | Quote | Units], *, unknown: Unknown = Unknown.LEAVE, why: str = ""
+    ) -> Self:
+        """State these targets; everything else that is held or working goes to zero."""
+        return cls(targets, True, unknown, why=why)
+
+    def wake_at(self, at: datetime) -> Self:
+        """Also wake this strategy at the given instant."""
+        return replace(self, timers=(*self.timers, at))
+
+    def remember(self, memo: object) -> Self:
+        """Keep a value that `view.memo` serves at later wakes, also after a restart."""
+        return replace(self, memo=memo, remembers=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What wakes a strategy and how far back it may look.
+
+    ratings, signals: kinds that may be read. bars: how many closed bars back may be read; over 0 lists bars.
+    Listed kinds wake on arrival only if neither `every` nor a condition is given.
+    every: at most one wake per UTC period (`1d`, `1h`, `1w`), at the first arrival in it; with `at` at that clock time.
+    max_age: the oldest rating that still counts, from its as_of (3 days unless given).
+    when_flat, when_held, when: conditions that wake for assets without, with, or regardless of a standing target.
+    columns: further columns that `view.value` may serve. on_fill, on_exit: wake after a fill, after an exit.
+    """
+
+    ratings: tuple[str, ...] = ()
+    signals: tuple[str, ...] = ()
+    bars: int = 0
+    max_age: str = "3d"
+    every: str | None = None
+    at: str | None = None
+    when_flat: "Condition | None" = None
+    when_held: "Condition | None" = None
+    when: "Condition | None" = None
+    columns: "tuple[Column, ...]" = ()
+    on_fill: bool = False
+    on_exit: bool = False
+
+    def __post_init__(self) -> None:
+        duration(self.max_age)
+        if self.every is not None and duration(self.every) <= 0:
+            raise ValueError(f"every = {self.every!r} must be longer than nothing")
+        if self.at is not None:
+            clock_time(self.at)
+            if self.every is None:
+                raise ValueError("at = needs every =, such as every='1d', at='00:05'")
+
+    @property
+    def conditions(self) -> "tuple[Condition, ...]":
+        """The conditions given, in the order flat, held, regardless."""
+        return tuple(c for c in (self.when_flat, self.when_held, self.when) if c is not None)
+
+
+class Wake:
+    """Why a strategy was called: the names of all causes, and the assets they concern."""
+
+    __slots__ = ("_names", "_numbers", "causes")
+
+    def __init__(self, causes: tuple[str, ...], numbers: Sequence[int], names: Sequence[str]) -> None:
+        self.causes = causes
+        self._numbers = numbers
+        self._names = names
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The assets concerned, by name ascending."""
+        names = self._names
+        return tuple([names[number] for number in self._numbers])
+
+    def __repr__(self) -> str:
+        return f"Wake({', '.join(self.causes)})"
+
+
+class Strategy(Protocol):
+    """A value with parameters that turns what can be known into targets."""
+
+    @property
+    def wants(self) -> Wants:
+        """What wakes this strategy and what it may read."""
+
+    def decide(self, view: "View") -> Decision:
+        """The targets for what the view shows; pure, and the same for the same view."""

@@ -1,0 +1,231 @@
+"""The view: all that a strategy can know at a wake, by `known_at`, bounded, as copies."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.core.book import Mount
+from trader.core.instants import duration, from_ns
+from trader.core.instruments import Number
+from trader.core.signals import Signal
+from trader.core.strategy import Wake, Wants
+
+if TYPE_CHECKING:
+    from trader.core.conditions import Column
+
+Floats = NDArray[np.float64]
+Instants = NDArray[np.int64]
+
+
+class Bars(NamedTuple):
+    """Closed bars of an asset, oldest first: `close_ns` int64 UTC, prices and volume float64, all of one length."""
+
+    close_ns: Instants
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+
+
+class Seen(Protocol):
+    """What a view reads from: the data known at the instant being handled."""
+
+    names: list[str]
+
+    def is_tradable(self, asset: str) -> bool:
+        """Whether the asset has an instrument, a closed bar, and is not delisted."""
+
+    def tradable(self) -> NDArray[np.bool_]:
+        """The same for all assets, in the order of `names`."""
+
+    def mark(self, asset: str) -> Number:
+        """The last closed price."""
+
+    def rating_state(self, kind: str) -> tuple[Floats, Instants]:
+        """Newest values and their as_of of all assets; as_of is very old where nothing is known."""
+
+    def signal(self, asset: str, kinds: tuple[str, ...]) -> Signal | None:
+        """The newest signal of the kinds."""
+
+    def bars(self, asset: str, most: int) -> Bars:
+        """The last closed bars."""
+
+    def value(self, column: "Column", asset: str, max_age_ns: int) -> float:
+        """A column's value now, NaN when unknown."""
+
+
+class Ratings:
+    """Ratings that are fresh now, best first: by value, then by name. Empty selections are falsy."""
+
+    __slots__ = ("_as_of", "_index", "_names", "_now", "_values")
+
+    def __init__(self, names: list[str], values: Floats, as_of: Instants, index: NDArray[np.intp], now_ns: int) -> None:
+        self._names, self._values, self._as_of, self._index, self._now = names, values, as_of, index, now_ns
+
+    def _pick(self, index: NDArray[np.intp]) -> "Ratings":
+        return Ratings(self._names, self._values, self._as_of, index, self._now)
+
+    def _ranked(self) -> NDArray[np.intp]:
+        index = self._index
+        return index[np.argsort(-self._values[index], kind="stable")]
+
+    def at_least(self, level: float) -> "Ratings":
+        """Those at or over the level."""
+        return self._pick(self._index[self._values[self._index] >= level])
+
+    def at_most(self, level: float) -> "Ratings":
+        """Those at or under the level."""
+        return self._pick(self._index[self._values[self._index] <= level])
+
+    def top(self, count: int) -> "Ratings":
+        """The best few."""
+        return self._pick(np.sort(self._ranked()[:count]))
+
+    def bottom(self, count: int) -> "Ratings":
+        """The worst few; of equal ones the later names."""
+        return self._pick(np.sort(self._ranked()[::-1][:count]))
+
+    def fresher_than(self, age: str) -> "Ratings":
+        """Those whose as_of is at most this old."""
+        return self._pick(self._index[self._now - self._as_of[self._index] <= duration(age)])
+
+    def latest(self) -> "Ratings":
+        """Those of the newest publication, by as_of."""
+        dates = self._as_of[self._index]
+        return self._pick(self._index[dates == dates.max()]) if len(dates) else self
+
+    def __iter__(self) -> Iterator[str]:
+        names = self._names
+        return iter([names[i] for i in self._ranked().tolist()])
+
+    def items(self) -> list[tuple[str, float]]:
+        """Assets with their values, best first."""
+        ranked = self._ranked()
+        names = self._names
+        return [(names[i], v) for i, v in zip(ranked.tolist(), self._values[ranked].tolist(), strict=True)]
+
+    def get(self, asset: str, default: float | None = None) -> float | None:
+        """The value of an asset, or the default where it is unknown."""
+        at = np.searchsorted(np.asarray(self._index), self._number(asset)) if asset in self._names else len(self._index)
+        known = at < len(self._index) and self._names[self._index[at]] == asset
+        return float(self._values[self._index[at]]) if known else default
+
+    def _number(self, asset: str) -> int:
+        return self._names.index(asset)
+
+    def __getitem__(self, asset: str) -> float:
+        value = self.get(asset)
+        if value is None:
+            raise KeyError(f"{asset}: no fresh rating; ask with `in` or .get first")
+        return value
+
+    def __contains__(self, asset: object) -> bool:
+        return isinstance(asset, str) and self.get(asset) is not None
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+
+class HoldingView(NamedTuple):
+    """A holding as a strategy sees it: money in quote, `weight` and `profit` as shares, `since` aware UTC."""
+
+    quantity: float
+    entry_price: float
+    value: float
+    weight: float
+    profit: float
+    since: datetime
+
+
+class View:
+    """All a strategy can know now. Equity, cash and weights are the mount's."""
+
+    __slots__ = ("_equity", "_mount", "_now_ns", "_seen", "_wants", "wake")
+
+    def __init__(self, seen: Seen, mount: Mount, wants: Wants, now_ns: int, *, wake: Wake) -> None:
+        self._seen = seen
+        self._mount = mount
+        self._wants = wants
+        self._now_ns = now_ns
+        self.wake = wake
+        self._equity: Number | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The instant of this wake, aware UTC."""
+        return from_ns(self._now_ns)
+
+    @property
+    def equity(self) -> Number:
+        """Cash plus holdings at the last closed prices, in quote money."""
+        if self._equity is None:
+            ledger, mark = self._mount.ledger, self._seen.mark
+            total = ledger.total_cash()
+            for asset, holding in ledger.holdings.items():
+                if holding.quantity:
+                    total += holding.quantity * mark(asset)
+            self._equity = total
+        return self._equity
+
+    @property
+    def cash(self) -> float:
+        """Free cash in quote money."""
+        return max(float(self._mount.ledger.total_cash()), 0.0)
+
+    @property
+    def memo(self) -> object:
+        """What the strategy last remembered, None at first."""
+        return self._mount.memo
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The assets that can be traded now, by name."""
+        shown = self._seen.tradable()
+        return tuple([name for name, seen in zip(self._seen.names, shown.tolist(), strict=True) if seen])
+
+    def ratings(self, kind: str) -> Ratings:
+        """Fresh ratings of a kind that `Wants` lists; raises KeyError for another."""
+        if kind not in self._wants.ratings:
+            raise KeyError(f"rating {kind!r} is not in Wants(ratings={self._wants.ratings}); list it to read it")
+        values, as_of = self._seen.rating_state(kind)
+        fresh = (self._now_ns - as_of <= duration(self._wants.max_age)) & self._seen.tradable()
+        return Ratings(self._seen.names, values, as_of, np.flatnonzero(fresh), self._now_ns)
+
+    def knows(self, asset: str) -> bool:
+        """Whether every wanted rating of the asset is fresh."""
+        number = self._seen.names.index(asset)
+        age = duration(self._wants.max_age)
+        states = [self._seen.rating_state(kind)[1] for kind in self._wants.ratings]
+        return all(self._now_ns - int(as_of[number]) <= age for as_of in states)
+
+    def signal(self, asset: str, kind: str | None = None) -> Signal | None:
+        """The newest signal about an asset (of one kind, or of any that `Wants` lists)."""
+        if kind is not None and kind not in self._wants.signals:
+            raise KeyError(f"signal {kind!r} is not in Wants(signals={self._wants.signals}); list it to read it")
+        return self._seen.signal(asset, self._wants.signals if kind is None else (kind,))
+
+    def bars(self, asset: str) -> Bars:
+        """The last `Wants.bars` closed bars of an asset."""
+        if self._wants.bars <= 0:
+            raise KeyError("bars are not wanted; say how far back with Wants(bars=...)")
+        return self._seen.bars(asset, self._wants.bars)
+
+    def value(self, column: "Column", asset: str) -> float:
+        """The value of a declared column now, NaN when unknown."""
+        return self._seen.value(column, asset, duration(self._wants.max_age))
+
+    def holding(self, asset: str) -> HoldingView | None:
+        """What is held of an asset; None when flat or dust."""
+        holding = self._mount.held(asset)
+        if holding is None:
+            return None
+        value = float(holding.quantity * self._seen.mark(asset))
+        entry, quantity = float(holding.entry), float(holding.quantity)
+        return HoldingView(
+            quantity, entry, value, value / float(self.equity), value / (entry * quantity) - 1 if entry else 0.0,
+            from_ns(holding.opened_ns),
+        )  # fmt: skip

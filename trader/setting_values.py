@@ -1,0 +1,141 @@
+"""Readers of single settings: text, numbers and lists from a file into values, or a ValueError saying what is allowed.
+
+Plain functions that know neither files nor models; `settings.py` puts them into its types.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from trader.core.instants import duration
+
+_PERCENT = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*%\s*")
+
+
+def number(allowed: str, fits: Callable[[float], bool], *, as_percent: bool = True) -> Callable[[object], object]:
+    """A number or percent within what fits."""
+
+    def read(value: object) -> object:
+        plain = percent(value) if as_percent else value
+        if isinstance(plain, bool) or not isinstance(plain, int | float) or not fits(plain):
+            raise ValueError(f"allowed is {allowed}")
+        return float(plain)
+
+    return read
+
+
+def count(value: object) -> object:
+    """A whole number from 1 up."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("allowed is a whole number from 1 up")
+    return value
+
+
+def percent(value: object) -> object:
+    """`10%` as 0.1; anything else as it is."""
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    return float(match[1]) / 100 if match else value
+
+
+def time_span(value: object) -> object:
+    """A duration of at least nothing, kept as text."""
+    try:
+        nanoseconds = duration(value) if isinstance(value, str) else -1
+    except ValueError:
+        nanoseconds = -1
+    if nanoseconds < 0:
+        raise ValueError("allowed is a duration, such as 0s, 90s, 15m, 2h, 1d or 1w")
+    return value
+
+
+def instant(value: object) -> object:
+    """A day or an instant, as an aware UTC datetime."""
+    allowed = "allowed is a day or an instant in UTC, such as 2024-01-31 or 2024-01-31T06:00:00"
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ValueError(allowed) from error
+    if not isinstance(found, date):
+        raise ValueError(allowed)
+    if not isinstance(found, datetime):
+        return datetime(found.year, found.month, found.day, tzinfo=UTC)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def word(allowed: str) -> Callable[[object], object]:
+    """A text that is not empty."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"allowed is {allowed}")
+        return value
+
+    return read
+
+
+def one_of(*words: str) -> Callable[[object], object]:
+    """One of a few words."""
+
+    def read(value: object) -> object:
+        if value in words:
+            return value
+        raise ValueError(f"{near(str(value), words)}allowed are {', '.join(words)}")
+
+    return read
+
+
+def path(value: object) -> object:
+    """One path."""
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise ValueError("allowed is the path of a file or folder")
+    return Path(value)
+
+
+def paths(value: object) -> object:
+    """One path or a list of paths, as a tuple."""
+    return tuple(map(path, value)) if isinstance(value, list | tuple) and value else (path(value),)
+
+
+def names(value: object) -> object:
+    """A list of asset names, each once."""
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(one, str) and one for one in value):
+        raise ValueError("allowed is a list of asset names, such as [BTC, ETH]")
+    twice = [one for index, one in enumerate(value) if one in value[:index]]
+    if twice:
+        raise ValueError(f"{twice[0]} stands twice; allowed is each asset once")
+    return tuple(value)
+
+
+def columns(value: object) -> object:
+    """A mapping of column names."""
+    if not isinstance(value, dict) or not all(isinstance(one, str) and one for one in value.values()):
+        raise ValueError(
+            "allowed is a mapping of our column names to the file's, such as {asset: symbol, known_at: available_at}"
+        )
+    return value
+
+
+def version(value: object) -> object:
+    """The one version of the layout there is."""
+    if value == 1 and not isinstance(value, bool):
+        return 1
+    raise ValueError("allowed is 1, the layout this program reads")
+
+
+def without_percents(value: object) -> object:
+    """The same parameters with every `10%` as 0.1."""
+    if isinstance(value, Mapping):
+        return {key: without_percents(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [without_percents(one) for one in value]
+    return percent(value)
+
+
+def near(text: str, allowed: Iterable[str]) -> str:
+    """The nearest allowed spelling as a question, or nothing."""
+    found = difflib.get_close_matches(text, list(allowed), 1, 0.6)
+    return f"did you mean {found[0]}? " if found else ""
