@@ -20,9 +20,8 @@ RUN groupadd --system --gid 10001 trader \
 ENV PATH=/opt/trader/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=build /opt/trader /opt/trader
 WORKDIR /home/trader
-# A configuration names the sample relative to the project's folder, so the sample lies there as well.
+# The sample of real candles is package data of `backtests`; the configurations are not part of a package.
 COPY config ./config
-COPY backtests/sample ./backtests/sample
 USER trader
 VOLUME ["/home/trader/build"]
 ENTRYPOINT ["trader"]

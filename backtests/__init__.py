@@ -1,10 +1,11 @@
 """The harness: replay history through the engine that trades; also the notebook's face."""
 
+from backtests.checks import TapeError
 from backtests.replay import replay
 from backtests.result import Result
 from backtests.sample import sample
 from backtests.sweep import sweep
-from backtests.tape import Tape, TapeError
+from backtests.tape import Tape
 from trader.core.costs import Costs
 from trader.core.risk import Limits
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backtests.checks import TapeError, column_ns, need
 from trader.core.history import Arrivals, Instants
 from trader.core.instants import duration
 from trader.core.signals import MARKET
@@ -31,13 +32,11 @@ class Kind:
 
 
 def arrivals(
-    what: str, frame: pd.DataFrame | None, names: list[str], *, delay: str | timedelta | None, error: type[ValueError]
+    what: str, frame: pd.DataFrame | None, names: list[str], *, delay: str | timedelta | None
 ) -> dict[str, Kind]:
-    """Check a frame [asset, kind, as_of, known_at, value] and split it by kind; raises `error`."""
+    """Check a frame [asset, kind, as_of, known_at, value] and split it by kind; raises TapeError."""
     if frame is None or not len(frame):
         return {}
-    from backtests.tape import column_ns, need  # noqa: PLC0415  # the tape's checks; it imports this file
-
     need(frame, ("asset", "kind", "as_of", "value"), what)
     as_of = column_ns(frame, "as_of", what)
     if "known_at" in frame.columns:
@@ -45,14 +44,16 @@ def arrivals(
     elif delay is not None:
         known = as_of + duration(delay)
     else:
-        raise error(
+        raise TapeError(
             f"{what} has no known_at: when a value could first be had decides the result. Give the column, or delay='1d' "
             "to assume that a value dated D is known one day later"
         )
     value = frame["value"].to_numpy(dtype=np.float64)
     if np.isnan(value).any():
         row = int(np.isnan(value).argmax())
-        raise error(f"{what} row {row} ({frame['asset'].iloc[row]} {frame['as_of'].iloc[row]}): value is NaN; drop the row: missing is not zero")
+        raise TapeError(
+            f"{what} row {row} ({frame['asset'].iloc[row]} {frame['as_of'].iloc[row]}): value is NaN; drop the row: missing is not zero"
+        )
     index = {name: i for i, name in enumerate(names)} | {MARKET: len(names)}
     assets = frame["asset"].astype(str).to_numpy()
     unique, inverse = np.unique(assets, return_inverse=True)
@@ -77,7 +78,7 @@ def _kind(
     order = np.lexsort((as_of, known))
     known, as_of, said, asset, value = (column[order] for column in (known, as_of, said, asset, value))
     newest = _not_outdated(said, as_of)
-    wakes, withheld = (_wakes(known, as_of, said) if is_rating else (known.copy(), 0))
+    wakes, withheld = _wakes(known, as_of, said) if is_rating else (known.copy(), 0)
     keep = newest & (asset >= 0)
     delays = known - as_of
     rows = Arrivals(known[keep], as_of[keep], asset[keep].astype(np.int64), value[keep], wakes[keep])
@@ -129,5 +130,3 @@ def _wakes(known: Instants, as_of: Instants, asset: Instants) -> tuple[Instants,
             torn = ([(begin, end)], here, date, before)
         before = len(here)
     return wakes, withheld
-
-

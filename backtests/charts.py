@@ -71,14 +71,18 @@ def chart(
     unit: str = "number",
     marks: Sequence[Mark] = (),
     bands_ns: Sequence[tuple[int, int]] = (),
+    reach_ns: tuple[int, int] | None = None,
     is_low: bool = False,
 ) -> str:
-    """Draw lines over time, with marks upon them and bands behind; `unit` is `number` or `percent`."""
+    """Draw lines over time, with marks upon them and bands behind.
+
+    `unit` is `number` or `percent`; `reach_ns` is the time shown, so that charts below each other agree.
+    """
     drawn = [_thinned(line) for line in lines]
     drawn = [line for line in drawn if line.values.size]
     if not drawn:
         return f'<p class="quiet">{html.escape(title)}: nothing to draw.</p>'
-    scale = _scale(drawn, marks)
+    scale = _scale(drawn, marks, reach_ns)
     shapes = "".join(_shape(line, scale) for line in drawn)
     first = drawn[0]
     points = {
@@ -137,7 +141,7 @@ def _thinned(line: Line) -> Line:
     return Line(line.name, line.times_ns[kept], line.values[kept], line.look, line.is_area, line.is_step)
 
 
-def _scale(lines: Sequence[Line], marks: Sequence[Mark]) -> Scale:
+def _scale(lines: Sequence[Line], marks: Sequence[Mark], reach_ns: tuple[int, int] | None) -> Scale:
     low = min([float(line.values.min()) for line in lines] + [mark.value for mark in marks])
     high = max([float(line.values.max()) for line in lines] + [mark.value for mark in marks])
     if any(line.is_area for line in lines):
@@ -145,7 +149,11 @@ def _scale(lines: Sequence[Line], marks: Sequence[Mark]) -> Scale:
     room = (high - low) * 0.04 or abs(high) * 0.05 or 1.0
     low = low if low == 0.0 else low - room
     high = high if high == 0.0 and low < 0.0 else high + room
-    return Scale(min(int(line.times_ns[0]) for line in lines), max(int(line.times_ns[-1]) for line in lines), low, high)
+    start_ns = min(int(line.times_ns[0]) for line in lines)
+    end_ns = max(int(line.times_ns[-1]) for line in lines)
+    if reach_ns is not None:
+        start_ns, end_ns = min(start_ns, reach_ns[0]), max(end_ns, reach_ns[1])
+    return Scale(start_ns, end_ns, low, high)
 
 
 def _shape(line: Line, scale: Scale) -> str:

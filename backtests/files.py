@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from backtests.tape import TapeError
+from backtests.checks import TapeError
 
 READERS = {".parquet": pd.read_parquet, ".csv": pd.read_csv, ".gz": pd.read_csv}
 
@@ -24,6 +24,8 @@ def read_frame(path: Path) -> pd.DataFrame:
     try:
         return reader(path)
     except ImportError as error:
-        raise TapeError(f"{path}: reading Parquet needs pyarrow; install the extra: pip install 'signal-trader[research]'") from error
+        raise TapeError(
+            f"{path}: reading Parquet needs pyarrow; install the extra: pip install 'signal-trader[research]'"
+        ) from error
     except (OSError, ValueError) as error:
         raise TapeError(f"{path}: cannot be read: {error}") from error

@@ -29,21 +29,27 @@ font-size:.85rem}.card b{font-size:1.3rem;font-variant-numeric:tabular-nums;whit
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.93rem}
 caption{text-align:left;padding-bottom:.3rem}
 th,td{padding:.28rem .7rem .28rem 0;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}
-th{font-weight:600}td.n,th.n{text-align:right}tr.zero{color:var(--quiet)}
+th{font-weight:600}td.n,th.n{text-align:right}
 dl.pairs{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));column-gap:2rem;margin:0}
 dl.pairs div{display:flex;justify-content:space-between;gap:1rem;border-bottom:1px solid var(--rule);padding:.25rem 0}
 dl.pairs dt{color:var(--quiet)}dl.pairs dd{margin:0;text-align:right;font-variant-numeric:tabular-nums;
-overflow-wrap:anywhere}
+overflow-wrap:break-word}
+.whole{white-space:nowrap}dl.counts{margin:.6rem 0;max-width:46rem}dl.counts div{display:flex;justify-content:space-between;gap:1rem;
+border-bottom:1px solid var(--rule);padding:.35rem 0;break-inside:avoid}dl.counts dt{font-weight:600;min-width:0;
+overflow-wrap:break-word}
+dl.counts small{display:block;font-weight:400;color:var(--quiet);font-size:.87rem;line-height:1.35}
+dl.counts dd{margin:0;font-weight:600;font-variant-numeric:tabular-nums;white-space:nowrap}
+dl.counts .zero dt,dl.counts .zero dd{font-weight:400;color:var(--quiet)}
 table.months td,table.months th{padding:.28rem .4rem;text-align:right;white-space:nowrap;font-size:.85rem}
-table.months th:first-child{padding-left:0;text-align:left}
+table.months th:first-child{padding-left:0;text-align:left;position:sticky;left:0;background:var(--paper)}
 .up{background:color-mix(in srgb,var(--gain) calc(var(--heat)*1%),transparent)}
 .down{background:color-mix(in srgb,var(--loss) calc(var(--heat)*1%),transparent)}
-figure{margin:1rem 0 1.6rem;break-inside:avoid}figcaption{font-size:.9rem;margin-bottom:.4rem}
+figure{margin:1rem 0 1.6rem;break-inside:avoid}figcaption{font-size:.9rem;margin-bottom:.7rem}
 .key{color:var(--quiet);margin-left:.7rem;white-space:nowrap}
 .key:before{content:"";display:inline-block;width:.9rem;height:.2rem;margin-right:.35rem;vertical-align:middle;
 background:var(--c)}
 .main{--c:var(--main)}.loss{--c:var(--loss)}.gain{--c:var(--gain)}.plain{--c:var(--quiet)}
-.plot{position:relative;height:17rem;margin:0 .3rem 1.6rem 3.4rem;touch-action:pan-y}.low .plot{height:9rem}
+.plot{position:relative;height:17rem;margin:0 .3rem 2.2rem 3.4rem;touch-action:pan-y}.low .plot{height:9rem}
 .plot svg{position:absolute;inset:0;width:100%;height:100%;overflow:visible}
 .line{fill:none;stroke:var(--c);stroke-width:1.5;stroke-linejoin:round;vector-effect:non-scaling-stroke}
 .area{fill:var(--c);opacity:.18}.band{fill:var(--main);opacity:.14}
@@ -60,7 +66,7 @@ border-radius:.3rem;font-size:.8rem;white-space:nowrap;transform:translateX(-50%
 @media print{:root{--paper:#fff;--ink:#000;--quiet:#444;--rule:#ccc;--card:#f3f3f3;--main:#1f6feb;--loss:#c2352b;
 --gain:#12805c;--warn:#6b4600;--warn-paper:#fff4d6;color-scheme:light}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}body{max-width:none;padding:0;font-size:10.5pt}
-.tip,.hair{display:none}h2{break-after:avoid}tr,.card,dl.pairs div{break-inside:avoid}.wide{overflow:visible}
+.tip,.hair{display:none}h2,h2+p.quiet{break-after:avoid}tr,.card,dl.pairs div{break-inside:avoid}.wide{overflow:visible}
 .plot{height:6.2cm}.low .plot{height:3cm}@page{margin:1.6cm}}
 """
 
@@ -116,8 +122,18 @@ def cards(pairs: Iterable[tuple[str, str]]) -> str:
 
 def pairs(rows: Iterable[tuple[str, str]]) -> str:
     """Show names with their values, in as many columns as there is room for."""
-    shown = "".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in rows)
+    shown = "".join(f"<div><dt>{html.escape(k)}</dt><dd>{_whole(v)}</dd></div>" for k, v in rows)
     return f'<dl class="pairs">{shown}</dl>'
+
+
+def counts(rows: Iterable[tuple[str, str, str]]) -> str:
+    """Show what was counted, with what it means below its name; a count of zero is quieter."""
+    shown = "".join(
+        f'<div class="{"zero" if count == "0" else ""}"><dt>{html.escape(name)}<small>{html.escape(why)}</small></dt>'
+        f"<dd>{html.escape(count)}</dd></div>"
+        for name, count, why in rows
+    )
+    return f'<dl class="counts">{shown}</dl>'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int, caption: str = "") -> str:
@@ -142,6 +158,11 @@ def heat_table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[float]]],
         for name, shares in rows
     )
     return f'<div class="wide"><table class="months"><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def _whole(text: str) -> str:
+    """Keep a short value on one line."""
+    return f'<span class="whole">{html.escape(text)}</span>' if len(text) <= 16 else html.escape(text)
 
 
 def _heat(share: float, full: float) -> str:

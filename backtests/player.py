@@ -6,8 +6,11 @@ nothing. It may look ahead in its own columns to find the next exit; what it fin
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from backtests.schedule import NEVER, ByCondition, Fixed
 from trader.core.book import Mount, book_bar
@@ -19,8 +22,8 @@ from trader.core.instruments import Converter, Number, Terms
 from trader.core.matching import Search, Tariff, hits, level
 from trader.core.orders import CLOSED, Order
 from trader.core.signals import MARKET
-from trader.core.strategy import Decision, Strategy, Wake
-from trader.core.view import View
+from trader.core.strategy import Decision, Wake
+from trader.core.view import Strategy, View
 
 SHORT = 1e-12  # binary cash may be short by this share of the start
 
@@ -47,7 +50,9 @@ class Armed:
 
     __slots__ = ("at", "exits", "high", "low", "peak", "search")
 
-    def __init__(self, panel: Panel, at: int, exits: list[tuple[int, Exit, Number]], *, first: int, peak: float) -> None:
+    def __init__(
+        self, panel: Panel, at: int, exits: list[tuple[int, Exit, Number]], *, first: int, peak: float
+    ) -> None:
         self.at = at
         self.exits = exits
         self.peak = peak
@@ -63,7 +68,7 @@ class Armed:
 class Player:
     """One replay under way."""
 
-    def __init__(  # noqa: PLR0913  # everything a replay assumes
+    def __init__(  # everything a replay assumes
         self, engine: Engine, panel: Panel, history: History, tariff: Tariff, *, latency_ns: int, rests: bool,
         strategy: Strategy, losses: dict[str, float], number: Converter, start_cash: Number,
         progress: Callable[[float], None] | None,
@@ -80,7 +85,8 @@ class Player:
         self.conditions = ByCondition(panel, wants, self.first_ns, self.last_ns) if wants.conditions else None
         self.armed: dict[str, Armed] = {}
         self.decided: dict[str, int] = {}  # asset -> when its next `After`, `Below` or `Above` is due
-        self.peaks: dict[str, int] = {}  # asset -> first bar not yet in its peak
+        self.peaks: dict[str, tuple[int, int]] = {}  # asset -> when opened, first bar not yet in its peak
+        self.aimed_held: set[str] = set()
         self.due: dict[int, int] = {}  # order -> bar at whose open it may fill
         self.used: dict[str, tuple[int, Number]] = {}  # asset -> bar and what we took of its volume
         self.delistings = sorted((at, name) for name, at in panel.delisted_ns.items() if at <= self.last_ns)
@@ -97,6 +103,15 @@ class Player:
 
     def run(self) -> None:
         """Play the tape to its end."""
+        gc_was_on = gc.isenabled()
+        gc.disable()  # rows and orders form no cycles; collecting while they pile up costs a third of the time
+        try:
+            self._run()
+        finally:
+            if gc_was_on:
+                gc.enable()
+
+    def _run(self) -> None:
         steps = 0
         while True:
             at = self._next()
@@ -185,9 +200,7 @@ class Player:
                 ) from self.engine.failure
             self.decisions.append((at, wake, decision))
         for asset in mine:
-            name = self.names[asset]
-            assert conditions is not None
-            conditions.aim(asset, at + 1, is_held=name in self.mount.targets)
+            self._aim(self.names[asset], at + 1)
 
     def _settle(self, at: int, aim_ns: int, live_bar: int) -> None:
         """Bring the cursors in line with what changed in the book: orders to fill, conditions, exits."""
@@ -199,10 +212,27 @@ class Player:
                     self.due[order.number] = self._tradable(order.asset, self.panel.opening(at + delay))
             mount.placed.clear()
         touched, mount.touched = mount.touched, []
+        conditions, targets, armed = self.conditions, mount.targets, self.armed
         for asset in dict.fromkeys(touched) if len(touched) > 1 else touched:
-            if self.conditions is not None:
-                self.conditions.aim(self.history.index[asset], aim_ns, is_held=asset in mount.targets)
-            self._arm(asset, at, live_bar)
+            if conditions is not None and (asset in targets) != (asset in self.aimed_held):
+                self._aim(asset, aim_ns)
+            target = targets.get(asset)
+            if (
+                asset in armed
+                or asset in self.decided
+                or asset in mount.leaving
+                or (target is not None and target.exits)
+            ):
+                self._arm(asset, at, live_bar)
+
+    def _aim(self, asset: str, from_ns: int) -> None:
+        assert self.conditions is not None
+        is_held = asset in self.mount.targets
+        if is_held:
+            self.aimed_held.add(asset)
+        else:
+            self.aimed_held.discard(asset)
+        self.conditions.aim(self.history.index.get(asset, len(self.history.names)), from_ns, is_held=is_held)
 
     def _arm(self, asset: str, at: int, live_bar: int) -> None:
         mount = self.mount
@@ -212,18 +242,23 @@ class Player:
         self.decided.pop(asset, None)
         holding = mount.held(asset)
         if holding is None:
-            self.peaks.pop(asset, None)
             return
         exits = self.engine.armed(asset)
-        self.peaks.setdefault(asset, live_bar)
         if not exits:
             return
         if any(isinstance(e, TrailBy) for _, e in exits):
             self._move_peak(asset, live_bar)
-        priced = [(n, e, level(e, holding.entry, holding.peak, self.number)) for n, e in exits if isinstance(e, PRICE_EXITS)]
+        priced = [
+            (n, e, level(e, holding.entry, holding.peak, self.number)) for n, e in exits if isinstance(e, PRICE_EXITS)
+        ]
         if priced:
-            self.armed[asset] = Armed(self.panel, self.history.index[asset], priced, first=live_bar, peak=float(holding.peak))
-        due = min([self._due_of(asset, e, at, holding.opened_ns) for _, e in exits if not isinstance(e, PRICE_EXITS)], default=NEVER)
+            self.armed[asset] = Armed(
+                self.panel, self.history.index[asset], priced, first=live_bar, peak=float(holding.peak)
+            )
+        due = min(
+            [self._due_of(asset, e, at, holding.opened_ns) for _, e in exits if not isinstance(e, PRICE_EXITS)],
+            default=NEVER,
+        )
         if due < NEVER:
             self.decided[asset] = due
 
@@ -250,12 +285,14 @@ class Player:
         return new
 
     def _move_peak(self, asset: str, before_bar: int) -> None:
-        begin = self.peaks[asset]
+        holding = self.mount.ledger.holdings[asset]
+        opened, begin = self.peaks.get(asset, (-1, 0))
+        if opened != holding.opened_ns:
+            begin = self.panel.opening(holding.opened_ns)
         if before_bar > begin:
             highs = self.panel.high[self.history.index[asset], begin:before_bar]
-            top = max((h for h in [float(highs[~(highs != highs)].max(initial=0.0))]), default=0.0)
-            book_bar(self.mount, asset, self.number(top))
-            self.peaks[asset] = before_bar
+            book_bar(self.mount, asset, self.number(float(np.fmax.reduce(highs))))
+            self.peaks[asset] = (holding.opened_ns, before_bar)
 
     def _note_trail(self, armed: Armed, end: int) -> None:
         by = min(e.by for _, e, _ in armed.exits if isinstance(e, TrailBy))
@@ -349,24 +386,39 @@ class Player:
             if quantity * price * (tariff.one + fee_share) > cash + self.short:
                 affordable = terms.lots(max(cash, mount.ledger.zero) / (price * (tariff.one + fee_share)))
                 is_cut, is_capped = True, False
-                quantity = mount.ledger.zero if terms.min_notional is not None and affordable * price < terms.min_notional else affordable
+                quantity = (
+                    mount.ledger.zero
+                    if terms.min_notional is not None and affordable * price < terms.min_notional
+                    else affordable
+                )
         if quantity > 0:
             self._book(order, quantity, price, bar, at, terms=terms)
         if is_cut:
             self.engine.close(order, "cash", at)
         elif not is_capped and order.asset in mount.orders:
             self.engine.close(order, "filled" if quantity > 0 else "lot", at)
-        elif is_capped and order.left is not None and order.quantity is not None and (
-            order.left <= order.quantity * self.number(1e-9) or (terms.lot is not None and not terms.lots(order.left))
-        ) and order.state != CLOSED:
+        elif (
+            is_capped
+            and order.left is not None
+            and order.quantity is not None
+            and (
+                order.left <= order.quantity * self.number(1e-9)
+                or (terms.lot is not None and not terms.lots(order.left))
+            )
+            and order.state != CLOSED
+        ):
             self.engine.close(order, "filled", at)
 
-    def _wanted(self, order: Order, mid: Number, terms: Terms, volume: float, *, fee_share: Number) -> tuple[Number, Number]:
+    def _wanted(
+        self, order: Order, mid: Number, terms: Terms, volume: float, *, fee_share: Number
+    ) -> tuple[Number, Number]:
         tariff, left = self.tariff, order.left
         assert left is not None
         share = None
         if tariff.impact is not None and volume > 0:
-            guess = left if order.quantity is not None else left / (tariff.price(mid, 1, terms) * (tariff.one + fee_share))
+            guess = (
+                left if order.quantity is not None else left / (tariff.price(mid, 1, terms) * (tariff.one + fee_share))
+            )
             share = guess / self.number(volume)
         price = tariff.price(mid, order.side, terms, share)
         if order.quantity is not None:
@@ -405,13 +457,16 @@ class Player:
         self.history.seek(self.last_ns)
         for order in list(self.mount.orders.values()):
             waits = order.left == (order.quantity if order.quantity is not None else order.spend)
-            self.engine.close(order, "no_bar" if waits and self.due.get(order.number, self.size) >= self.size else "end", self.last_ns)
+            self.engine.close(
+                order, "no_bar" if waits and self.due.get(order.number, self.size) >= self.size else "end", self.last_ns
+            )
         for asset in list(self.armed):
             armed = self.armed.pop(asset)
             if armed.search.trail is not None:
                 self._note_trail(armed, self.size)
-        for asset in self.peaks:
-            self._move_peak(asset, self.size)
+        for asset in self.mount.ledger.holdings:
+            if self.mount.held(asset) is not None:
+                self._move_peak(asset, self.size)
 
 
 DECIDED = {"exit After", "exit Below", "exit Above"}

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from backtests.tape import Tape
-    from trader.core.strategy import Strategy
+    from trader.core.view import Strategy
 
 MODES = ("resting", "next_open")
 
 
-def replay(  # noqa: PLR0913  # the notebook's face, one argument per assumption
+def replay(  # the notebook's face, one argument per assumption
     strategy: Strategy,
     tape: Tape,
     *,

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from trader.core.costs import Costs
     from trader.core.engine import Engine
     from trader.core.risk import Limits
-    from trader.core.strategy import Decision, Strategy, Wake
+    from trader.core.strategy import Decision, Wake
+    from trader.core.view import Strategy
 
 
 @dataclass
@@ -65,7 +66,9 @@ class Result:
         import pandas as pd  # noqa: PLC0415
 
         rows = [(r[1], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11]) for r in self.engine.rows if r[0] is Filled]
-        frame = pd.DataFrame(rows, columns=["at", "asset", "venue", "side", "quantity", "price", "fee", "fee_asset", "why"])
+        frame = pd.DataFrame(
+            rows, columns=["at", "asset", "venue", "side", "quantity", "price", "fee", "fee_asset", "why"]
+        )
         frame["at"] = pd.to_datetime(frame["at"], unit="ns", utc=True)
         return frame
 
@@ -75,7 +78,12 @@ class Result:
         import pandas as pd  # noqa: PLC0415
 
         rows = [
-            (at, ", ".join(wake.causes), {a: t.size if isinstance(t, Target) else t for a, t in d.targets.items()}, d.why)
+            (
+                at,
+                ", ".join(wake.causes),
+                {a: t.size if isinstance(t, Target) else t for a, t in d.targets.items()},
+                d.why,
+            )
             for at, wake, d in self.decided
         ]
         frame = pd.DataFrame(rows, columns=["at", "wake", "targets", "why"])
@@ -116,8 +124,10 @@ class Result:
             "stale_marks": stale_points(panel, log),
             "unknown_held": self.engine.unknown_held,
             "withheld_batches": sum(self.tape.withheld.get(k, 0) for k in self.strategy.wants.ratings),
-            "omitted_assets": self.tape.omitted_assets,
-            "ended_assets": [panel.names[i] for i, last in enumerate(panel.spans()[1]) if last < len(panel.opens_ns) - 1],
+            "omitted_assets": self.tape.omitted_assets + len(self.engine.market.omitted),
+            "ended_assets": [
+                panel.names[i] for i, last in enumerate(panel.spans()[1]) if last < len(panel.opens_ns) - 1
+            ],
             "delisted": [row[4] for row in rows if row[12 - 1] == "delisted"],
             "refused": dict(Counter(str(row[4]) for row in self.engine.rows if row[0] is Refused)),
             "delay_assumed": "none" if self.tape.delay_ns is None else in_words(self.tape.delay_ns),

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from backtests.checks import TapeError
 from backtests.files import read_frame
-from backtests.tape import Tape, TapeError
+from backtests.tape import Tape
 
 LABEL = "derived from prices, not a vendor's"
 KINDS = ("derived_ta", "derived_quant", "derived_trader")
@@ -24,7 +25,9 @@ def frames(timeframe: str = "1d") -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFr
     """The sample as long frames: bars, ratings, signals."""
     folder = Path(str(files("backtests") / "sample_data"))
     bars = read_frame(folder / f"bars_{timeframe}.parquet").rename(columns={"symbol": "asset"})
-    wide = read_frame(folder / "ratings_derived_1d.parquet").rename(columns={"symbol": "asset", "ts": "as_of", "available_at": "known_at"})
+    wide = read_frame(folder / "ratings_derived_1d.parquet").rename(
+        columns={"symbol": "asset", "ts": "as_of", "available_at": "known_at"}
+    )
     wide = wide[wide["asset"].isin(bars["asset"].unique())]
     keys = ["asset", "as_of", "known_at"]
     ratings = wide.melt(id_vars=keys, value_vars=list(KINDS), var_name="kind", value_name="value")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trader.core.conditions import Condition, evaluate
+from trader.core.conditions import Condition, Moments, evaluate_all
 from trader.core.history import Arrivals, Instants, Panel
 from trader.core.instants import DAY, clock_time, duration
 from trader.core.strategy import Wants
@@ -80,9 +80,11 @@ class ByCondition:
     def __init__(self, panel: Panel, wants: Wants, first_ns: int, last_ns: int) -> None:
         self.size = len(panel.names) + (1 if panel.signals else 0)
         bounds = (first_ns, last_ns, duration(wants.max_age))
-        self.flat = _moments(panel, wants.when_flat, bounds, self.size)
-        self.held = _moments(panel, wants.when_held, bounds, self.size)
-        self.any = _moments(panel, wants.when, bounds, self.size)
+        found = _moments(panel, wants.conditions, bounds, self.size)
+        none: list[list[int]] = [[]] * self.size
+        self.flat, self.held, self.any = (
+            none if one is None else found[one] for one in (wants.when_flat, wants.when_held, wants.when)
+        )
         self.next = [NEVER] * self.size
         self.soonest = NEVER
         for asset in range(self.size):
@@ -123,19 +125,28 @@ def _has(times: list[int], at_ns: int) -> bool:
     return at < len(times) and times[at] == at_ns
 
 
-def _moments(panel: Panel, condition: Condition | None, bounds: tuple[int, int, int], size: int) -> list[list[int]]:
-    if condition is None:
-        return [[]] * size
+def _moments(
+    panel: Panel, conditions: tuple[Condition, ...], bounds: tuple[int, int, int], size: int
+) -> dict[Condition, list[list[int]]]:
     first_ns, last_ns, max_age = bounds
-    key = ("moments", str(condition), max_age)
-    if key not in panel.caches:
-        panel.caches[key] = [_of_asset(panel, condition, max_age, asset) for asset in range(size)]
-    found: list[list[int]] = panel.caches[key]  # type: ignore[assignment]
-    return [times[bisect_left(times, first_ns) : bisect_right(times, last_ns)] for times in found]
+    missing = tuple(c for c in conditions if ("moments", c, max_age) not in panel.caches)
+    if missing:
+        by_asset = [evaluate_all(missing, panel.series(asset), max_age) for asset in range(size)]
+        for number, one in enumerate(missing):
+            panel.caches["moments", one, max_age] = [
+                _woken(panel, one, by_asset[asset][number], asset) for asset in range(size)
+            ]
+    return {
+        one: [
+            times[bisect_left(times, first_ns) : bisect_right(times, last_ns)]
+            for times in panel.caches["moments", one, max_age]
+        ]  # type: ignore[attr-defined]
+        for one in conditions
+    }
 
 
-def _of_asset(panel: Panel, condition: Condition, max_age: int, asset: int) -> list[int]:
-    moments = evaluate(condition, panel.series(asset), max_age)
+def _woken(panel: Panel, condition: Condition, moments: Moments, asset: int) -> list[int]:
+    """The moments at which the condition is true and may wake: rows of torn batches wake late or never."""
     times = moments.at_ns[moments.true]
     for group, kind in condition.sources:
         rows = panel.ratings.get(kind) if group == "rating" else None
@@ -159,7 +170,9 @@ def _arrivals(panel: Panel, wants: Wants) -> list[Cause]:
     if wants.bars > 0:
         there = ~np.isnan(panel.close)
         if len(panel.names) == 1:
-            causes.append(Cause("bar", panel.closes_ns, list(range(len(panel.closes_ns) + 1)), [0] * len(panel.closes_ns)))
+            causes.append(
+                Cause("bar", panel.closes_ns, list(range(len(panel.closes_ns) + 1)), [0] * len(panel.closes_ns))
+            )
         else:
             time, asset = np.nonzero(there.T)
             causes.append(Cause.of("bar", panel.closes_ns[time], asset))
@@ -181,15 +194,16 @@ def _first_of_period(causes: list[Cause], period: int, first_ns: int, last_ns: i
     times = times[(times >= first_ns) & (times <= last_ns)]
     periods = _period(times, period)
     chosen = times[np.append(True, periods[1:] != periods[:-1])] if len(times) else times
-    kept = []
-    for cause in causes:
-        rows = [n for n, there in enumerate(np.isin(cause.at, chosen).tolist()) if there]
-        starts, assets = [0], []
-        for n in rows:
-            assets += cause.assets_at(n)
-            starts.append(len(assets))
-        kept.append(Cause(cause.name, cause.at[rows], starts, assets))
-    return [Cause("every", chosen, [0] * (len(chosen) + 1), []), *kept]
+    starts, assets = [0], []
+    cursors = [dict(zip(cause.at.tolist(), range(len(cause.at)), strict=True)) for cause in causes]
+    for at in chosen.tolist():
+        here: set[int] = set()
+        for cause, rows in zip(causes, cursors, strict=True):
+            if at in rows:
+                here.update(cause.assets_at(rows[at]))
+        assets += sorted(here)
+        starts.append(len(assets))
+    return [Cause("every", chosen, starts, assets)]
 
 
 def _clock(wants: Wants, first_ns: int, last_ns: int) -> Cause:

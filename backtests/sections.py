@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import SupportsFloat
 
@@ -31,7 +31,7 @@ FIGURES = (
     ("Sortino ratio", "sortino", "number"),
     ("Calmar ratio", "calmar", "number"),
     ("Deepest drawdown", "max_drawdown", "percent"),
-    ("Longest time below a peak, days", "max_drawdown_days", "number"),
+    ("Longest time below a peak, days", "max_drawdown_days", "days"),
     ("Mean exposure", "exposure", "percent"),
     ("Turnover, times equity a year", "turnover", "number"),
     ("Round trips", "n_trades", "count"),
@@ -40,6 +40,12 @@ FIGURES = (
     ("Fills", "n_fills", "count"),
     ("Fees paid", "fees", "number"),
     ("Equity at the end", "final_equity", "number"),
+)
+HEADLINE = (
+    ("Total return", "total_return", "percent"),
+    ("Yearly return", "cagr", "percent"),
+    ("Sharpe ratio", "sharpe", "number"),
+    ("Deepest drawdown", "max_drawdown", "percent"),
 )
 CAVEATS = (
     ("ambiguous_bars", "Ambiguous bars", "A stop and a goal lay in one bar, or a trailing level only by its own high."),
@@ -53,6 +59,7 @@ CAVEATS = (
         "Assets that ended",
         "Their bars stopped without a declared delisting; holdings keep the last close.",
     ),
+    ("refused", "Targets and orders refused or cut", "By the rule named."),
     ("delisted", "Assets delisted", "Declared; what was held was written off by the declared loss."),
 )
 
@@ -63,14 +70,15 @@ def headline(result: Reported) -> str:
     first, last = (str(pd.Timestamp(int(tape.closes_ns[at]), unit="ns"))[:16] for at in (0, -1))
     stats = result.stats
     label = f'<p class="label">{page.escaped(tape.label[:1].upper() + tape.label[1:])}</p>' if tape.label else ""
-    top = [(name, figure(stats.get(key), unit)) for name, key, unit in (FIGURES[0], FIGURES[1], FIGURES[3], FIGURES[6])]
+    top = [(name, figure(stats.get(key), unit)) for name, key, unit in HEADLINE]
     assumed = [
-        ("Period, bar closes in UTC", f"{first} – {last}"),
+        ("Period from (UTC)", first),
+        ("Period to (UTC)", last),
         ("Assets, bars", f"{len(tape.assets)}, {len(tape.closes_ns):,}"),
         ("Cash at the start", number(float(result.cash_start))),
         ("Latency asked for", span(result.latency_ns)),
-        ("Delay of ratings and signals assumed", span(stats.get("delay_assumed"))),
-        ("Delay from decision to fill really applied", span(stats.get("delay_applied"))),
+        ("Delay assumed for ratings", span(stats.get("delay_assumed"))),
+        ("Delay applied to fills", span(stats.get("delay_applied"))),
         ("Exits", str(result.exits)),
         ("Limits", _settings(result.limits) if result.limits is not None else "none"),
         ("Costs", _settings(result.costs)),
@@ -125,8 +133,8 @@ def months(result: Reported) -> str:
     for year in range(int(keys[0]) // 12, int(keys[-1]) // 12 + 1):
         shares = [returns.get(year * 12 + month, math.nan) for month in range(12)]
         whole = math.prod(1.0 + share for share in shares if not math.isnan(share)) - 1.0
-        rows.append((str(year), [*shares, whole]))
-    head = ["", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Year"]
+        rows.append((str(year), [whole, *shares]))
+    head = ["", "Year", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     full = max((abs(share) for share in returns.values()), default=0.0)
     return page.section("Monthly returns, %", page.heat_table(head, rows, full=full))
 
@@ -148,7 +156,12 @@ def fills_on_price(result: Reported) -> str:
         ]
         count = f"{len(mine):,} fills" if len(kept) == len(mine) else f"{len(kept)} of {len(mine):,} fills"
         drawn.append(
-            chart(f"{asset}, {count}", [Line("close", *closes(result.tape, asset), look="plain")], marks=marks)
+            chart(
+                f"{asset}, {count}",
+                [Line("close", *closes(result.tape, asset), look="plain")],
+                marks=marks,
+                reach_ns=_reach(result),
+            )
         )
     others = frame["asset"].nunique() - len(shown)
     note = f" {others} more assets were traded less." if others else ""
@@ -177,7 +190,9 @@ def exposure(result: Reported) -> str:
         "Holdings at the last close as a share of equity, after the orders of that instant.", look="quiet"
     )
     line = Line("invested", times, share, is_area=True, is_step=True)
-    return page.section("Exposure over time", told, chart("Exposure", [line], unit="percent", is_low=True))
+    return page.section(
+        "Exposure over time", told, chart("Exposure", [line], unit="percent", reach_ns=_reach(result), is_low=True)
+    )
 
 
 def rating_against_position(result: Reported) -> str:
@@ -196,7 +211,9 @@ def rating_against_position(result: Reported) -> str:
     line = Line(f"{kind} of {asset}", instants(mine["known_at"]), mine["value"].to_numpy(np.float64), is_step=True)
     bands = held_times(result.fills, asset, int(result.tape.closes_ns[-1]))
     told = page.words("The rating when it became known; shaded where the asset was held.", look="quiet")
-    return page.section("Rating against position", told, chart(f"{asset}: {kind}", [line], bands_ns=bands))
+    return page.section(
+        "Rating against position", told, chart(f"{asset}: {kind}", [line], bands_ns=bands, reach_ns=_reach(result))
+    )
 
 
 def costs(result: Reported) -> str:
@@ -231,7 +248,7 @@ def decisions(result: Reported) -> str:
 
 def caveats(result: Reported) -> str:
     """Count everything that makes the result less certain than it looks."""
-    rows = [(name, _count(result.stats.get(key)), why) for key, name, why in CAVEATS]
+    rows = [(name, *_count(result.stats.get(key, getattr(result, key, None)), why)) for key, name, why in CAVEATS]
     ahead = (
         "Look-ahead: a rating or signal counts from the instant it was known, never from the day it describes. "
         f"Assumed delay: {span(result.stats.get('delay_assumed'))}. Where that instant is assumed and not recorded, "
@@ -239,7 +256,7 @@ def caveats(result: Reported) -> str:
     )
     reported = list(result.tape.report)
     more = [page.words("Reported by the tape:"), page.bullets(reported)] if reported else []
-    counted = page.table(("Caveat", "Count", "Meaning"), rows, numbers_from=3)
+    counted = page.counts(rows)
     return page.section("Caveats", page.words(ahead), counted, *more)
 
 
@@ -258,6 +275,8 @@ def figure(value: object, unit: str) -> str:
     """Write one of the result's figures; one that is absent or undefined is a dash."""
     if not isinstance(value, SupportsFloat):
         return "–" if value is None else str(value)
+    if unit == "days":
+        return f"{float(value):.1f}".removesuffix(".0")
     return f"{float(value):,.0f}" if unit == "count" else number(float(value), unit)
 
 
@@ -290,14 +309,20 @@ def _setting(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _count(value: object) -> str:
+def _count(value: object, why: str) -> tuple[str, str]:
+    """A count, and its meaning with the names that were counted."""
+    if isinstance(value, Mapping):
+        by_name = ", ".join(f"{name} {count:,}" for name, count in value.items())
+        return f"{sum(value.values()):,}", f"{why} {by_name}".strip()
     if isinstance(value, Collection) and not isinstance(value, str):
         names = [str(name) for name in value]
-        more = ", …" if len(names) > NAMES_MAX else ""
-        return f"{len(names)} ({', '.join(names[:NAMES_MAX])}{more})" if names else "0"
-    if isinstance(value, float):
-        return number(value)
-    return "not counted" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+        more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+        return str(len(names)), f"{why} {', '.join(names[:NAMES_MAX])}{more}".strip()
+    return ("not counted" if value is None else figure(value, "count")), why
+
+
+def _reach(result: Reported) -> tuple[int, int]:
+    return int(result.tape.closes_ns[0]), int(result.tape.closes_ns[-1])
 
 
 def _plain(wake: object) -> str:

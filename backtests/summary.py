@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trader.core.instants import from_ns, in_words
 
 if TYPE_CHECKING:
-    from backtests.result import Result
+    from backtests.reported import Reported
 
 
 def _share(value: float) -> str:
@@ -19,7 +19,7 @@ def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:,.2f}"
 
 
-def summary(result: Result) -> str:
+def summary(result: Reported) -> str:
     """Lines of at most 100 characters or so, for a terminal."""
     stats: dict[str, Any] = result.stats
     tape = result.tape
@@ -46,7 +46,10 @@ def summary(result: Result) -> str:
         f"         exits {result.exits}; limits {stats['limits']}",
     ]
     caveats = [
-        (stats["ambiguous_bars"], "bars hid whether stop or goal, or a trailing level, came first (taken at worst for stops)"),
+        (
+            stats["ambiguous_bars"],
+            "bars hid whether stop or goal, or a trailing level, came first (taken at worst for stops)",
+        ),
         (stats["stale_marks"], "equity points mark a holding at a close older than three bars"),
         (stats["unknown_held"], "times a held asset had no fresh rating"),
         (stats["withheld_batches"], "torn rating batches woke nobody"),
@@ -59,4 +62,4 @@ def summary(result: Result) -> str:
     if result.has_trails:
         shown.append(f"  trail at worst: {result.trail_at_worst:,} bars would have hit by their own high first")
     shown += [f"  {note}" for note in (*tape.report, *result.notes)]
-    return "\n".join(lines + (["", "caveats:"] + shown if shown else []))
+    return "\n".join([*lines, *(["", "caveats:", *shown] if shown else [])])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backtests.arrivals import arrivals
+from backtests.checks import TapeError, column_ns, need
 from trader.core.history import Floats, Instants, Panel
 from trader.core.instants import in_words
 from trader.core.instruments import Instrument
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 PRICES = ("open", "high", "low", "close")
 BARS = ("ts", "asset", *PRICES, "volume")
 HAIR = 0.05  # an open or close this far outside low..high is reported; farther is refused
-
-
-class TapeError(ValueError):
-    """The data cannot be replayed honestly; the message names the row, the value and the remedy."""
 
 
 class Tape:
@@ -47,7 +44,7 @@ class Tape:
         self.withheld = withheld or {}
 
     @classmethod
-    def from_frames(  # noqa: PLR0913  # the notebook's face, one argument per kind of data
+    def from_frames(  # the notebook's face, one argument per kind of data
         cls,
         bars: pd.DataFrame,
         ratings: pd.DataFrame | None = None,
@@ -70,7 +67,7 @@ class Tape:
         withheld: dict[str, int] = {}
         delays: list[int] = []
         for what, frame in (("ratings", ratings), ("signals", signals)):
-            for kind, rows in arrivals(what, frame, names, delay=delay, error=TapeError).items():
+            for kind, rows in arrivals(what, frame, names, delay=delay).items():
                 getattr(panel, what)[kind] = rows.rows
                 omitted |= rows.omitted
                 delays.append(rows.delay_ns)
@@ -127,44 +124,21 @@ class Tape:
             if asset not in self.panel.names:
                 near = difflib.get_close_matches(asset, self.panel.names, 1)
                 raise TapeError(
-                    f"asset {asset!r} is not on the tape; " + (f"did you mean {near[0]!r}?" if near else f"it has {self.panel.names[:8]}")
+                    f"asset {asset!r} is not on the tape; "
+                    + (f"did you mean {near[0]!r}?" if near else f"it has {self.panel.names[:8]}")
                 )
 
     def __repr__(self) -> str:
         size = self.panel.close.shape
-        return f"Tape({size[0]} assets x {size[1]} bars of {in_words(self.step_ns)}, ratings {sorted(self.panel.ratings)})"
+        return (
+            f"Tape({size[0]} assets x {size[1]} bars of {in_words(self.step_ns)}, ratings {sorted(self.panel.ratings)})"
+        )
 
 
 def _ns_of(at: object) -> int:
     from trader.core.instants import to_ns  # noqa: PLC0415
 
     return to_ns(at)  # type: ignore[arg-type]
-
-
-def column_ns(frame: pd.DataFrame, column: str, what: str) -> Instants:
-    """A time column as int64 nanoseconds UTC; naive times raise TapeError."""
-    import pandas as pd  # noqa: PLC0415
-
-    times = frame[column]
-    if not pd.api.types.is_datetime64_any_dtype(times):
-        try:
-            times = pd.to_datetime(times, utc=True)
-        except (ValueError, TypeError) as error:
-            raise TapeError(f"{what}.{column}: {error}; give datetimes in UTC") from error
-    if times.dt.tz is None:
-        raise TapeError(f"{what}.{column} has no time zone; localise it: frame[{column!r}].dt.tz_localize('UTC')")
-    if times.isna().any():
-        raise TapeError(f"{what}.{column} is missing in row {int(times.isna().to_numpy().argmax())}; drop or fill that row")
-    return times.dt.tz_convert("UTC").dt.as_unit("ns").astype("int64").to_numpy()  # type: ignore[no-any-return]
-
-
-def need(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
-    """Raise TapeError when a column is missing, with the nearest that is there."""
-    for column in columns:
-        if column not in frame.columns:
-            near = difflib.get_close_matches(column, [str(c) for c in frame.columns], 1)
-            hint = f"; did you mean to rename {near[0]!r}?" if near else ""
-            raise TapeError(f"{what} has no column {column!r}; it needs {', '.join(columns)}{hint}")
 
 
 def _panel(bars: pd.DataFrame) -> tuple[list[str], Panel, list[str]]:
@@ -182,7 +156,9 @@ def _panel(bars: pd.DataFrame) -> tuple[list[str], Panel, list[str]]:
         bad = ~(columns[name] > 0) | np.isinf(columns[name])
         if bad.any():
             row = int(bad.argmax())
-            raise TapeError(f"bars row {row} ({bars['asset'].iloc[row]} {bars['ts'].iloc[row]}): {name} = {columns[name][row]}; prices must be over 0")
+            raise TapeError(
+                f"bars row {row} ({bars['asset'].iloc[row]} {bars['ts'].iloc[row]}): {name} = {columns[name][row]}; prices must be over 0"
+            )
     if (columns["volume"] < 0).any():
         row = int((columns["volume"] < 0).argmax())
         raise TapeError(f"bars row {row} ({bars['asset'].iloc[row]}): volume = {columns['volume'][row]} is negative")
@@ -192,7 +168,9 @@ def _panel(bars: pd.DataFrame) -> tuple[list[str], Panel, list[str]]:
     step = _step(at[order], codes[order])
     if len(opens) > 1 and (gap := int(np.diff(opens).min())) < step:
         row = int(np.diff(opens).argmin())
-        raise TapeError(f"bars are not on one grid: some are {in_words(gap)} apart at {pd.Timestamp(opens[row + 1], tz='UTC')}, the timeframe is {in_words(step)}")
+        raise TapeError(
+            f"bars are not on one grid: some are {in_words(gap)} apart at {pd.Timestamp(opens[row + 1], tz='UTC')}, the timeframe is {in_words(step)}"
+        )
     shape = (len(names), len(opens))
     where = codes, np.searchsorted(opens, at)
     full = shape[0] * shape[1] == len(at) and bool((order[:-1] <= order[1:]).all())
@@ -228,7 +206,9 @@ def _check_range(columns: dict[str, Floats], bars: pd.DataFrame) -> list[str]:
     if bad.any():
         row = int(bad.argmax())
         values = ", ".join(f"{name} {columns[name][row]:g}" for name in PRICES)
-        raise TapeError(f"bars row {row} ({bars['asset'].iloc[row]} {bars['ts'].iloc[row]}): {values}: no such bar can be; mend or drop it")
+        raise TapeError(
+            f"bars row {row} ({bars['asset'].iloc[row]} {bars['ts'].iloc[row]}): {values}: no such bar can be; mend or drop it"
+        )
     slight = int(((top > high) | (bottom < low)).sum())
     return [f"{slight} bars have an open or close slightly outside low..high; used as they are"] if slight else []
 
@@ -253,7 +233,9 @@ def _gaps(panel: Panel) -> list[str]:
     notes = []
     if holes:
         worst = max(holes, key=lambda name: holes[name])
-        notes.append(f"gaps: {sum(holes.values())} bars missing in {len(holes)} assets, most in {worst} ({holes[worst]})")
+        notes.append(
+            f"gaps: {sum(holes.values())} bars missing in {len(holes)} assets, most in {worst} ({holes[worst]})"
+        )
     if ended:
         notes.append(f"ended before the tape does: {', '.join(ended[:8])}{' …' if len(ended) > 8 else ''}")
     return notes
@@ -270,7 +252,10 @@ def _instruments(frame: pd.DataFrame | None, names: list[str]) -> dict[str, Inst
     for column in frame.columns:
         if column not in allowed:
             near = difflib.get_close_matches(str(column), sorted(allowed), 1)
-            raise TapeError(f"instruments: unknown column {column!r}" + (f"; did you mean {near[0]!r}?" if near else f"; allowed are {sorted(allowed)}"))
+            raise TapeError(
+                f"instruments: unknown column {column!r}"
+                + (f"; did you mean {near[0]!r}?" if near else f"; allowed are {sorted(allowed)}")
+            )
     for row, record in enumerate(frame.to_dict("records")):
         given = {str(key): value for key, value in record.items() if not pd.isna(value)}
         asset = str(given["asset"])

@@ -9,8 +9,8 @@ from trader.core.instants import duration
 from trader.core.instruments import Instrument
 from trader.core.risk import Limits
 from trader.core.signals import MARKET, Signal
-from trader.core.strategy import HOLD, Decision, Quote, Strategy, Target, Units, Wake, Wants
-from trader.core.view import View
+from trader.core.strategy import HOLD, Decision, Quote, Target, Units, Wake, Wants
+from trader.core.view import Strategy, View
 
 __version__ = "0.1.0"
 

@@ -5,6 +5,7 @@ prints; it decides nothing.
 """
 
 import dataclasses
+import difflib
 import json
 import re
 import sys
@@ -206,8 +207,8 @@ def _strategy(settings: "Backtest", document: "Document") -> "Strategy":
     try:
         return load(chosen.name, chosen.parameters)
     except StrategyLoadError as error:
-        words = re.findall(r"parameter '(\w+)'|^\w+: (\w+)", str(error))
-        named = next((one for pair in words for one in pair if one in chosen.parameters), None)
+        words = [*re.findall(r"parameter '(\w+)'", str(error)), *re.findall(r"^\w+: (\w+)", str(error))]
+        named = next((word for word in words if word in chosen.parameters), None)
         place = ("strategy", "name") if named is None else ("strategy", "parameters", named)
         raise Failure(f"{document.where(place)} {'.'.join(place)}: {error}") from error
 
@@ -233,7 +234,9 @@ def _tape(settings: "Backtest", document: "Document") -> "Tape":
 
 def _replayed(settings: "Backtest", document: "Document", strategy: "Strategy", tape: "Tape") -> "Result":
     from backtests import Costs, Limits, TapeError, replay
+    from backtests.replay import StrategyError
 
+    _check_kinds(settings, document, strategy, tape)
     try:
         costs = Costs(**settings.costs.model_dump())
         limits = None if settings.limits is None else Limits(**settings.limits.model_dump())
@@ -244,6 +247,24 @@ def _replayed(settings: "Backtest", document: "Document", strategy: "Strategy", 
             )  # fmt: skip
     except TapeError as error:
         raise Failure(f"{document.where(('data',))} data: {error}") from error
+    except StrategyError as error:
+        raise Failure(f"{document.where(('strategy', 'name'))} strategy.name: {error}") from error
+
+
+def _check_kinds(settings: "Backtest", document: "Document", strategy: "Strategy", tape: "Tape") -> None:
+    """A kind that no file has would mean a strategy that never trades, in silence."""
+    there = sorted({*tape.panel.ratings, *tape.panel.signals})
+    wants = strategy.wants
+    for kind in (*wants.ratings, *wants.signals):
+        if kind not in there:
+            key = next((key for key, value in settings.strategy.parameters.items() if kind in str(value)), None)
+            place = ("strategy", "name") if key is None else ("strategy", "parameters", key)
+            near = difflib.get_close_matches(kind, there, 1, 0.5)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise Failure(
+                f"{document.where(place)} {'.'.join(place)}: the data have no ratings or signals of kind {kind!r}; "
+                f"{hint}{'there are ' + ', '.join(there) if there else 'there are none: give data.ratings or data.signals'}"
+            )
 
 
 @contextmanager

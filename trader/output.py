@@ -49,12 +49,12 @@ def backtest_json(settings: "Backtest", config: Path, result: "Result") -> str:
             "data": {
                 "label": result.tape.label,
                 "assets": len(result.tape.assets),
-                "caveats": list(result.tape.report),
+                "caveats": [*result.tape.report, *result.notes],
             },
             "stats": dict(result.stats),
             "cash": result.cash,
             "holdings": dict(result.holdings),
-            "equity": [[at.isoformat(), float(value)] for at, value in equity.items()],
+            "equity": [[at, float(value)] for at, value in equity.items()],
         }
     )
     return json.dumps(whole, indent=2, allow_nan=False) + "\n"

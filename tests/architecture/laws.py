@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
+from functools import lru_cache
 from typing import TypeGuard
 
 Sources = Mapping[str, str]
@@ -18,10 +19,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("trader.core",),
     ("trader",),  # the face for those who write strategies: `trader/__init__.py` alone
     ("strategies",),
+    ("trader.yaml_source", "trader.setting_values"),
     ("backtests", "trader.adapters", "trader.runtime", "trader.api", "trader.loopback", "trader.settings"),
-    ("trader.app", "trader.cli"),
+    ("trader.app", "trader.cli", "trader.output"),
 )
-TOP_ROOMS = FLOORS[-1]  # `app` and `cli` hand the rooms below to each other, and `cli` starts `app`
+TOP_ROOMS = FLOORS[-1]  # `app` and `cli` hand the rooms below to each other; these import each other, but in no circle
 
 # Outside packages: where each may be imported, and why there.
 OUTSIDE: dict[str, tuple[tuple[str, ...], str]] = {
@@ -30,8 +32,9 @@ OUTSIDE: dict[str, tuple[tuple[str, ...], str]] = {
     "pyarrow": (("backtests/*",), "reading Parquet"),
     "plotly": (("backtests/*",), "plots of the notebook and the report"),
     "pydantic": (("trader/settings.py", "trader/adapters/payloads.py", "trader/api/*"), "parsing at the border"),
+    "pydantic_core": (("trader/settings.py",), "the errors of pydantic, to say them with file and line"),
     "pydantic_settings": (("trader/settings.py",), "environment and files, read in one place"),
-    "ruamel": (("trader/settings.py",), "YAML with line numbers, read in one place"),
+    "ruamel": (("trader/yaml_source.py",), "YAML with line numbers, read in one place"),
     "structlog": (("trader/runtime/logs.py", "trader/cli.py"), "one line per fact, set up in one place"),
     "typer": (("trader/cli.py",), "the command line"),
     "rich": (("trader/cli.py",), "tables and progress on a terminal"),
@@ -54,10 +57,20 @@ MODE_FLAGS = re.compile(
 BROAD: dict[str, tuple[int, str]] = {
     "trader/core/engine.py": (1, "the one call of decide: user code is the world's, its exception becomes a fact"),
     "trader/runtime/supervise.py": (3, "a task that dies takes the group down and is restarted into recovery"),
+    "trader/cli.py": (
+        1,
+        "the outermost frame: our own mistake ends the process with exit code 5 and without a traceback",
+    ),
     "strategies/loading.py": (1, "a user's file is run to load it: user code as well, chained into the load error"),
 }
 FUNCTION_LINES, MATCH_LINES, FILE_LINES = 60, 80, 400
 LONG = re.compile(r"#\s*long:\s*\S+")
+
+
+@lru_cache(maxsize=1024)
+def parsed(source: str) -> ast.Module:
+    """Parse once: each law walks the same trees."""
+    return ast.parse(source)
 
 
 def module_of(path: str) -> str:
@@ -68,7 +81,7 @@ def module_of(path: str) -> str:
 def imports(path: str, source: str, known: frozenset[str] = frozenset()) -> Iterator[tuple[str, int]]:
     """Yield each imported module with its line, wherever the import stands; names that are modules count as modules."""
     package = module_of(path) if path.endswith("/__init__.py") else module_of(path).rpartition(".")[0]
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         match node:
             case ast.Import(names=names):
                 yield from ((name.name, node.lineno) for name in names)
@@ -155,7 +168,7 @@ def impure(sources: Sources) -> list[str]:
             pure = root in sys.stdlib_module_names and root not in IMPURE_MODULES
             if not (ours or pure or root == "numpy") or module.startswith("numpy.random"):
                 broken.append(f"{path}:{line}: the core imports {module}")
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             match node:
                 case ast.Call(func=ast.Name(id=name)) if name in IMPURE_CALLS:
                     broken.append(f"{path}:{node.lineno}: the core calls {name}()")
@@ -191,7 +204,7 @@ def environment(sources: Sources) -> list[str]:
         f"{path}:{node.lineno}: reads the environment"
         for path, source in sources.items()
         if path != "trader/settings.py"
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         if (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"})
         or (isinstance(node, ast.alias) and node.name in {"environ", "getenv"})
     ]
@@ -201,7 +214,7 @@ def modes(sources: Sources) -> list[str]:
     """Law 4: no name and no key asks "am I live?"."""
     broken = []
     for path, source in sources.items():
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             names: list[object] = [getattr(node, field, None) for field in ("id", "attr", "arg", "name")]
             if isinstance(node, ast.Constant):
                 names.append(node.value)
@@ -237,7 +250,7 @@ def broad(sources: Sources) -> list[str]:
     """Law 7: a broad `except` stands only where the table says, and not more often."""
     broken = []
     for path, source in sources.items():
-        lines = [node.lineno for node in ast.walk(ast.parse(source)) if _catches_all(node)]
+        lines = [node.lineno for node in ast.walk(parsed(source)) if _catches_all(node)]
         if len(lines) > BROAD.get(path, (0, ""))[0]:
             broken += [f"{path}:{line}: broad except" for line in sorted(lines)]
     return broken
@@ -250,7 +263,7 @@ def long(sources: Sources) -> list[str]:
         lines = source.splitlines()
         if len(lines) > FILE_LINES and not any(LONG.match(line) for line in lines):
             broken.append(f"{path}: {len(lines)} lines (at most {FILE_LINES})")
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             length = (node.end_lineno or node.lineno) - node.lineno + 1

@@ -115,8 +115,12 @@ PLANTED: list[tuple[str, Law, dict[str, str]]] = [
     ("mode property", laws.modes, {"trader/core/a.py": "class A:\n    def is_backtest(self): ..."}),
     ("bare except", laws.broad, {"backtests/a.py": "try:\n    f()\nexcept:\n    pass"}),
     ("except Exception", laws.broad, {"trader/core/book.py": "try:\n    f()\nexcept Exception as e:\n    raise"}),
-    ("in a tuple", laws.broad, {"trader/cli.py": "try:\n    f()\nexcept (OSError, BaseException):\n    pass"}),
-    ("suppress", laws.broad, {"trader/cli.py": "import contextlib\nwith contextlib.suppress(Exception):\n    f()"}),
+    ("in a tuple", laws.broad, {"trader/settings.py": "try:\n    f()\nexcept (OSError, BaseException):\n    pass"}),
+    (
+        "suppress",
+        laws.broad,
+        {"trader/settings.py": "import contextlib\nwith contextlib.suppress(Exception):\n    f()"},
+    ),
     ("twice in the engine", laws.broad, {"trader/core/engine.py": "try:\n    f()\nexcept Exception:\n    pass\n" * 2}),
     ("a long function", laws.long, {"strategies/a.py": "def f():\n" + "    x = 1\n" * 60}),
     (

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from itertools import pairwise
 from typing import NamedTuple
 
 import pandas as pd
@@ -50,10 +51,10 @@ def step_of(frame):
     gaps = []
     for stamps in opens.values():
         ordered = sorted(stamps)
-        gaps += [later - earlier for earlier, later in zip(ordered, ordered[1:], strict=False)]
+        gaps += [later - earlier for earlier, later in pairwise(ordered)]
     if not gaps:
         union = sorted(set().union(*opens.values()))
-        gaps = [later - earlier for earlier, later in zip(union, union[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(union)]
     return min(gaps) if gaps else DAY
 
 
@@ -90,8 +91,8 @@ def data_of(frame, delay):
     rows = zip(frame["asset"], frame["kind"], as_of, known_at, frame["value"], exits, strict=True)
     for asset, kind, described, known, value, attached in rows:
         if not math.isnan(value):
-            attached = attached if isinstance(attached, tuple) else ()
-            found[known].append(Datum(str(asset), str(kind), described, known, float(value), attached))
+            carried = attached if isinstance(attached, tuple) else ()
+            found[known].append(Datum(str(asset), str(kind), described, known, float(value), carried))
     return found
 
 

@@ -48,7 +48,7 @@ class News:
     def __init__(self):
         self.newest = defaultdict(dict)  # (source, kind) -> asset -> Datum
         self.accepted = defaultdict(list)  # (source, kind, asset) -> [Datum], outdated ones removed
-        self.gates = defaultdict(Gate)
+        self.gates = defaultdict(Gate)  # kind -> Gate
 
     def arrive(self, source, rows):
         """Store the rows of one instant; return kind -> (assets with news, assets that may wake now)."""

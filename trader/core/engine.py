@@ -39,8 +39,8 @@ from trader.core.orders import Order
 from trader.core.risk import Denied, Facing, Gate
 from trader.core.routing import buy_at
 from trader.core.sizing import Missing, check, missing, spending
-from trader.core.strategy import NOTHING, Decision, Quote, Strategy, Target, Unknown
-from trader.core.view import Seen, View
+from trader.core.strategy import NOTHING, Decision, Quote, Target, Unknown
+from trader.core.view import Seen, Strategy, View
 
 SIDES = {1: "buy", -1: "sell"}
 
@@ -206,7 +206,18 @@ class Engine:
             placed_ns=at_ns, is_exit=is_exit,
         )  # fmt: skip
         self.rows.append(
-            (OrderPlaced, at_ns, mount.name, placed.number, asset, venue, SIDES[order.side], order.quantity, order.spend, why)
+            (
+                OrderPlaced,
+                at_ns,
+                mount.name,
+                placed.number,
+                asset,
+                venue,
+                SIDES[order.side],
+                order.quantity,
+                order.spend,
+                why,
+            )
         )
         book_order(mount, placed)
         if is_exit:
@@ -230,9 +241,7 @@ class Engine:
         if lapses:
             book_lapse(self.mount, order.asset)
 
-    def filled(
-        self, order: Order, quantity: Number, price: Number, at_ns: int, *, fee: Number, fee_asset: str
-    ) -> None:
+    def filled(self, order: Order, quantity: Number, price: Number, at_ns: int, *, fee: Number, fee_asset: str) -> None:
         """Book a fill of an order."""
         self.rows.append(
             (
@@ -305,7 +314,20 @@ class Engine:
             price = self.market.mark(asset) * (1 - self.number(loss))
             zero, quantity = mount.ledger.zero, holding.quantity
             self.rows.append(
-                (Filled, at_ns, mount.name, None, asset, holding.venue, "sell", quantity, price, zero, "quote", "delisted")
+                (
+                    Filled,
+                    at_ns,
+                    mount.name,
+                    None,
+                    asset,
+                    holding.venue,
+                    "sell",
+                    quantity,
+                    price,
+                    zero,
+                    "quote",
+                    "delisted",
+                )
             )
             book_filled(
                 mount, None, asset=asset, venue=holding.venue, side=-1, quantity=quantity, price=price, fee=zero,

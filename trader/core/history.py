@@ -5,13 +5,13 @@ What lies behind the cursor cannot be reached through it: strategies read only w
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.core.conditions import BarColumns, Column, Series, values
+from trader.core.conditions import BarColumns, Column, Series, newest, values
 from trader.core.instants import from_ns
 from trader.core.instruments import Converter, Number
 from trader.core.signals import Signal
@@ -52,6 +52,14 @@ class Panel:
     signals: dict[str, Arrivals] = field(default_factory=dict)
     delisted_ns: dict[str, int] = field(default_factory=dict)
     caches: dict[object, object] = field(default_factory=dict, repr=False)
+    start_ns: int = 0
+    size: int = 0
+    is_regular: bool = True  # whether the grid has no gap
+
+    def __post_init__(self) -> None:
+        self.size = len(self.opens_ns)
+        self.start_ns = int(self.opens_ns[0])
+        self.is_regular = int(self.opens_ns[-1]) - self.start_ns == (self.size - 1) * self.step_ns
 
     def series(self, asset: int) -> Series:
         """All data of one asset for conditions; made once."""
@@ -123,22 +131,15 @@ class Panel:
 
     def closed(self, at_ns: int) -> int:
         """The index of the last bar that is closed at an instant; -1 before the first."""
-        start, size = int(self.opens_ns[0]), len(self.opens_ns)
         if self.is_regular:
-            return min((at_ns - start) // self.step_ns - 1, size - 1) if at_ns >= start else -1
+            return max(-1, min((at_ns - self.start_ns) // self.step_ns - 1, self.size - 1))
         return bisect_right(self._opens(), at_ns - self.step_ns) - 1
 
     def opening(self, at_ns: int) -> int:
         """The index of the first bar that opens at or after an instant; the length = none."""
-        start, size = int(self.opens_ns[0]), len(self.opens_ns)
         if self.is_regular:
-            return max(0, min(-((start - at_ns) // self.step_ns), size))
+            return max(0, min(-((self.start_ns - at_ns) // self.step_ns), self.size))
         return bisect_right(self._opens(), at_ns - 1)
-
-    @property
-    def is_regular(self) -> bool:
-        """Whether the grid has no gap."""
-        return int(self.opens_ns[-1] - self.opens_ns[0]) == (len(self.opens_ns) - 1) * self.step_ns
 
     def _opens(self) -> list[int]:
         if "opens" not in self.caches:
@@ -181,7 +182,10 @@ class _State:
 class History:
     """A cursor over a panel: what is known at `now_ns`. The last bar closed then is `bar`."""
 
-    __slots__ = ("_dense", "_first", "_last", "_marks", "_states", "bar", "delisted", "index", "names", "now_ns", "number", "panel")
+    __slots__ = (
+        "_columns", "_dense", "_first", "_last", "_marks", "_states", "bar", "delisted", "index", "is_close",
+        "names", "now_ns", "number", "omitted", "panel",
+    )  # fmt: skip
 
     def __init__(self, panel: Panel, number: Converter, kinds: Mapping[str, tuple[str, ...]]) -> None:
         self.panel = panel
@@ -190,8 +194,11 @@ class History:
         self.number = number
         self.now_ns = LONG_AGO
         self.bar = -1
+        self.is_close = False
+        self._columns: dict[object, Callable[[int], float]] = {}
         self._first, self._last, self._dense = panel.spans()
         self.delisted: set[str] = set()
+        self.omitted: set[int] = set()
         self._marks = [row.item for row in panel.close]
         # one place more than names: data about the market as a whole
         self._states = {
@@ -204,7 +211,9 @@ class History:
     def seek(self, now_ns: int) -> None:
         """Move the cursor forward."""
         self.now_ns = now_ns
-        self.bar = self.panel.closed(now_ns)
+        panel = self.panel
+        self.bar = bar = panel.closed(now_ns)
+        self.is_close = bar >= 0 and panel.opens_ns.item(bar) + panel.step_ns == now_ns
 
     def is_tradable(self, asset: str) -> bool:
         """Whether the asset has an instrument, a closed bar, and is not delisted."""
@@ -264,18 +273,23 @@ class History:
         at, panel = self.index[asset], self.panel
         begin = max(0, self.bar + 1 - most) if self._dense[at] else 0
         cut = slice(begin, self.bar + 1)
-        columns = [panel.closes_ns[cut], *(c[at, cut] for c in (panel.open, panel.high, panel.low, panel.close, panel.volume))]
+        columns = [
+            panel.closes_ns[cut],
+            *(c[at, cut] for c in (panel.open, panel.high, panel.low, panel.close, panel.volume)),
+        ]
         there = ~np.isnan(columns[4])
         return Bars(*(column[there][-most:].copy() for column in columns))
 
     def value(self, column: Column, asset: str, max_age_ns: int) -> float:
-        """A column's value now, NaN when unknown; the column is computed once per panel."""
+        """A column's value now, NaN when unknown; at closes it is read from a column computed once per panel."""
         at = self.index[asset]
-        key = ("value", str(column), at, max_age_ns)
-        if key not in self.panel.caches:
-            self.panel.caches[key] = values(column, self.panel.series(at), max_age_ns, self.panel.closes_ns)
-        if self.bar < 0:
-            return float("nan")
-        if self.panel.closes_ns[self.bar] == self.now_ns:
-            return float(self.panel.caches[key][self.bar])  # type: ignore[index]
-        return float(values(column, self.panel.series(at), max_age_ns, np.asarray([self.now_ns]))[0])
+        if not self.is_close:
+            return newest(column, self.panel.series(at), max_age_ns, self.now_ns)
+        key = (column, at, max_age_ns)
+        read = self._columns.get(key)
+        if read is None:
+            caches, panel = self.panel.caches, self.panel
+            if key not in caches:
+                caches[key] = values(column, panel.series(at), max_age_ns, panel.closes_ns)
+            read = self._columns[key] = caches[key].item  # type: ignore[attr-defined]
+        return read(self.bar)

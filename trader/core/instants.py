@@ -6,6 +6,7 @@ It knows no clock: every instant arrives with a fact.
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -15,6 +16,7 @@ _TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=256)
 def duration(value: str | timedelta) -> int:
     """Nanoseconds of a duration such as `90s`, `15m`, `2h`, `1d`, `1w`; raises ValueError on anything else."""
     if isinstance(value, timedelta):

@@ -28,7 +28,19 @@ def next_state(state: str, fact: str) -> str:
 class Order:
     """A working order: `quantity` units, or `spend` money where quantity is None; `left` is what is not filled yet."""
 
-    __slots__ = ("asset", "is_exit", "left", "number", "placed_ns", "quantity", "side", "spend", "state", "venue", "why")
+    __slots__ = (
+        "asset",
+        "is_exit",
+        "left",
+        "number",
+        "placed_ns",
+        "quantity",
+        "side",
+        "spend",
+        "state",
+        "venue",
+        "why",
+    )
 
     def __init__(
         self, number: int, asset: str, venue: str, side: int, *, quantity: Number | None, spend: Number | None,

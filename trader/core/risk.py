@@ -106,7 +106,10 @@ class Gate:
         limits, equity = self.limits, float(facing.equity)
         room = [
             ("order_notional", limits.order_notional),
-            ("weight_per_asset", limits.weight_per_asset and limits.weight_per_asset * equity - float(facing.held_value)),
+            (
+                "weight_per_asset",
+                limits.weight_per_asset and limits.weight_per_asset * equity - float(facing.held_value),
+            ),
             ("gross_exposure", limits.gross_exposure and limits.gross_exposure * equity - float(facing.gross)),
         ]
         cut_by, allowed = None, float(value)
@@ -121,14 +124,18 @@ class Gate:
         limits = self.limits
         if self.latched:
             return "drawdown"
-        if limits.loss_per_day is not None and float(facing.equity) <= float(self._day_equity) * (1 - limits.loss_per_day):
+        if limits.loss_per_day is not None and float(facing.equity) <= float(self._day_equity) * (
+            1 - limits.loss_per_day
+        ):
             return "loss_per_day"
         if limits.open_orders is not None and facing.open_orders >= limits.open_orders:
             return "open_orders"
         if limits.price_age is not None and facing.mark_age_ns > duration(limits.price_age):
             return "price_age"
-        if limits.price_collar is not None and facing.price is not None and (
-            abs(float(facing.price) / float(facing.mark) - 1) > limits.price_collar
+        if (
+            limits.price_collar is not None
+            and facing.price is not None
+            and (abs(float(facing.price) / float(facing.mark) - 1) > limits.price_collar)
         ):
             return "price_collar"
         if limits.orders_per_day is not None and self._today >= limits.orders_per_day:

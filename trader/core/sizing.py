@@ -45,7 +45,7 @@ def missing(
         wanted = number(size) * equity / mark
     change = wanted - held
     leaves = not wanted
-    if not change or abs(change) < (wanted if wanted > held else held) * number(1e-9):
+    if not change or abs(change) < (max(held, wanted)) * number(1e-9):
         return "no_change"
     if target.band and not leaves and not is_flat and abs(change) * mark < number(target.band) * equity:
         return "band"

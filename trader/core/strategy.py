@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from trader.core.exits import Exit
 from trader.core.instants import clock_time, duration
 
 if TYPE_CHECKING:
-    from trader.core.conditions import Column, Condition
-    from trader.core.view import View
+    from trader.core.expression import Column, Condition
 
 
 class Unknown(Enum):
@@ -40,9 +39,6 @@ class Units:
     """Hold this quantity of the asset."""
 
     quantity: float
-
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +150,3 @@ class Wake:
 
     def __repr__(self) -> str:
         return f"Wake({', '.join(self.causes)})"
-
-
-class Strategy(Protocol):
-    """A value with parameters that turns what can be known into targets."""
-
-    @property
-    def wants(self) -> Wants:
-        """What wakes this strategy and what it may read."""
-
-    def decide(self, view: "View") -> Decision:
-        """The targets for what the view shows; pure, and the same for the same view."""

@@ -11,13 +11,14 @@ from trader.core.book import Mount
 from trader.core.instants import duration, from_ns
 from trader.core.instruments import Number
 from trader.core.signals import Signal
-from trader.core.strategy import Wake, Wants
+from trader.core.strategy import Decision, Wake, Wants
 
 if TYPE_CHECKING:
-    from trader.core.conditions import Column
+    from trader.core.expression import Column
 
 Floats = NDArray[np.float64]
 Instants = NDArray[np.int64]
+Index = NDArray[np.intp]
 
 
 class Bars(NamedTuple):
@@ -35,6 +36,8 @@ class Seen(Protocol):
     """What a view reads from: the data known at the instant being handled."""
 
     names: list[str]
+    index: dict[str, int]
+    omitted: set[int]  # rated assets that a view left out for want of a closed bar
 
     def is_tradable(self, asset: str) -> bool:
         """Whether the asset has an instrument, a closed bar, and is not delisted."""
@@ -61,13 +64,16 @@ class Seen(Protocol):
 class Ratings:
     """Ratings that are fresh now, best first: by value, then by name. Empty selections are falsy."""
 
-    __slots__ = ("_as_of", "_index", "_names", "_now", "_values")
+    __slots__ = ("_as_of", "_index", "_names", "_now", "_numbers", "_values")
 
-    def __init__(self, names: list[str], values: Floats, as_of: Instants, index: NDArray[np.intp], now_ns: int) -> None:
-        self._names, self._values, self._as_of, self._index, self._now = names, values, as_of, index, now_ns
+    def __init__(
+        self, names: list[str], numbers: dict[str, int], values: Floats, as_of: Instants, index: Index, now_ns: int
+    ) -> None:  # fmt: skip
+        self._names, self._numbers = names, numbers
+        self._values, self._as_of, self._index, self._now = values, as_of, index, now_ns
 
-    def _pick(self, index: NDArray[np.intp]) -> "Ratings":
-        return Ratings(self._names, self._values, self._as_of, index, self._now)
+    def _pick(self, index: Index) -> "Ratings":
+        return Ratings(self._names, self._numbers, self._values, self._as_of, index, self._now)
 
     def _ranked(self) -> NDArray[np.intp]:
         index = self._index
@@ -110,12 +116,12 @@ class Ratings:
 
     def get(self, asset: str, default: float | None = None) -> float | None:
         """The value of an asset, or the default where it is unknown."""
-        at = np.searchsorted(np.asarray(self._index), self._number(asset)) if asset in self._names else len(self._index)
-        known = at < len(self._index) and self._names[self._index[at]] == asset
-        return float(self._values[self._index[at]]) if known else default
-
-    def _number(self, asset: str) -> int:
-        return self._names.index(asset)
+        number = self._numbers.get(asset)
+        if number is None:
+            return default
+        at = int(self._index.searchsorted(number))
+        known = at < len(self._index) and self._index[at] == number
+        return float(self._values[number]) if known else default
 
     def __getitem__(self, asset: str) -> float:
         value = self.get(asset)
@@ -130,15 +136,32 @@ class Ratings:
         return len(self._index)
 
 
-class HoldingView(NamedTuple):
-    """A holding as a strategy sees it: money in quote, `weight` and `profit` as shares, `since` aware UTC."""
+class HoldingView:
+    """A holding as a strategy sees it, a copy: money in quote, `weight` and `profit` as shares of 1."""
 
-    quantity: float
-    entry_price: float
-    value: float
-    weight: float
-    profit: float
-    since: datetime
+    __slots__ = ("_equity", "_opened_ns", "entry_price", "quantity", "value")
+
+    def __init__(self, quantity: float, entry_price: float, value: float, *, opened_ns: int, equity: float) -> None:
+        self.quantity = quantity
+        self.entry_price = entry_price
+        self.value = value
+        self._opened_ns = opened_ns
+        self._equity = equity
+
+    @property
+    def weight(self) -> float:
+        """Its share of the mount's equity."""
+        return self.value / self._equity
+
+    @property
+    def profit(self) -> float:
+        """Its gain over the average entry price, as a share."""
+        return self.value / (self.entry_price * self.quantity) - 1
+
+    @property
+    def since(self) -> datetime:
+        """The instant of its first fill, aware UTC."""
+        return from_ns(self._opened_ns)
 
 
 class View:
@@ -192,12 +215,16 @@ class View:
         if kind not in self._wants.ratings:
             raise KeyError(f"rating {kind!r} is not in Wants(ratings={self._wants.ratings}); list it to read it")
         values, as_of = self._seen.rating_state(kind)
-        fresh = (self._now_ns - as_of <= duration(self._wants.max_age)) & self._seen.tradable()
-        return Ratings(self._seen.names, values, as_of, np.flatnonzero(fresh), self._now_ns)
+        fresh = self._now_ns - as_of <= duration(self._wants.max_age)
+        shown = self._seen.tradable()
+        if not shown.all():
+            self._seen.omitted.update(np.flatnonzero(fresh & ~shown).tolist())
+            fresh &= shown
+        return Ratings(self._seen.names, self._seen.index, values, as_of, np.flatnonzero(fresh), self._now_ns)
 
     def knows(self, asset: str) -> bool:
         """Whether every wanted rating of the asset is fresh."""
-        number = self._seen.names.index(asset)
+        number = self._seen.index[asset]
         age = duration(self._wants.max_age)
         states = [self._seen.rating_state(kind)[1] for kind in self._wants.ratings]
         return all(self._now_ns - int(as_of[number]) <= age for as_of in states)
@@ -223,9 +250,19 @@ class View:
         holding = self._mount.held(asset)
         if holding is None:
             return None
-        value = float(holding.quantity * self._seen.mark(asset))
-        entry, quantity = float(holding.entry), float(holding.quantity)
+        quantity = float(holding.quantity)
+        value = quantity * float(self._seen.mark(asset))
         return HoldingView(
-            quantity, entry, value, value / float(self.equity), value / (entry * quantity) - 1 if entry else 0.0,
-            from_ns(holding.opened_ns),
-        )  # fmt: skip
+            quantity, float(holding.entry), value, opened_ns=holding.opened_ns, equity=float(self.equity)
+        )
+
+
+class Strategy(Protocol):
+    """A value with parameters that turns what can be known into targets."""
+
+    @property
+    def wants(self) -> Wants:
+        """What wakes this strategy and what it may read."""
+
+    def decide(self, view: View) -> Decision:
+        """The targets for what the view shows; pure, and the same for the same view."""
