@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backtests.checks import TapeError, column_ns, need
-from trader.core.history import Arrivals, Instants
+from trader.core.history import Arrivals, Floats, Instants
 from trader.core.instants import duration
 from trader.core.signals import MARKET
 
@@ -72,11 +72,10 @@ def arrivals(
     return found
 
 
-def _kind(
-    known: Instants, as_of: Instants, said: Instants, asset: Instants, value: np.ndarray, *, is_rating: bool
-) -> Kind:
+def _kind(known: Instants, as_of: Instants, said: Instants, asset: Instants, value: Floats, *, is_rating: bool) -> Kind:
     order = np.lexsort((as_of, known))
-    known, as_of, said, asset, value = (column[order] for column in (known, as_of, said, asset, value))
+    known, as_of, said, asset = (column[order] for column in (known, as_of, said, asset))
+    value = value[order]
     newest = _not_outdated(said, as_of)
     wakes, withheld = _wakes(known, as_of, said) if is_rating else (known.copy(), 0)
     keep = newest & (asset >= 0)

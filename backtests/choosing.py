@@ -11,9 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from backtests import sample
+from backtests.cells import checked
+from backtests.checks import TapeError
 from backtests.files import read_frame
 from backtests.sample import LABEL, frames
-from backtests.tape import Tape, TapeError
+from backtests.tape import Tape
 from trader.core.signals import MARKET
 
 
@@ -42,7 +44,9 @@ def choose(
             pd.concat([read_frame(one) for one in bars], ignore_index=True) if len(bars) > 1 else read_frame(bars[0])
         ]
         read += [pd.DataFrame() if one is None else read_frame(one) for one in (ratings, signals, instruments)]
-        bar_rows, *said, terms = _renamed(read, columns or {})
+        whats = ("bars", "ratings", "signals", "instruments")
+        renamed = _renamed(read, columns or {})
+        bar_rows, *said, terms = [checked(what, one, TapeError) for what, one in zip(whats, renamed, strict=True)]
         terms = terms if len(terms.columns) else None
     bar_rows = _cut(bar_rows, since, until, assets)
     kept = [_of(one, assets) if len(one.columns) else None for one in said]
@@ -68,10 +72,9 @@ def _cut(
     bars = _of(bars, assets)
     if (since is None and until is None) or "ts" not in bars.columns or not len(bars):
         return bars
-    try:
-        at = pd.to_datetime(bars["ts"], utc=True)
-    except (ValueError, TypeError) as error:
-        raise TapeError(f"bars.ts: {error}; give datetimes in UTC") from error
+    at = bars["ts"]
+    if at.dt.tz is None:
+        return bars  # the tape refuses it
     keep = pd.Series(True, index=bars.index)
     if since is not None:
         keep &= at >= since

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trader.core.history import Floats, Panel
+from trader.core.history import Floats, Instants, Panel
 
 if TYPE_CHECKING:
-    from backtests.player import Log
+    from backtests.venue import Log
 
 OLD = 3  # bars after which a mark is called stale
 
@@ -31,7 +31,7 @@ def curve(panel: Panel, log: Log, cash_start: float, *, cash_only: bool = False)
     return equity
 
 
-def positions(log: Log) -> list[tuple[int, Floats, list[float]]]:
+def positions(log: Log) -> list[tuple[int, Instants, list[float]]]:
     """By asset: the bars at which its quantity changed, and the quantity from then on."""
     assets = np.asarray(log.asset, np.int64)
     order = np.argsort(assets, kind="stable")
@@ -51,7 +51,7 @@ def positions(log: Log) -> list[tuple[int, Floats, list[float]]]:
 
 def marks(panel: Panel, asset: int) -> Floats:
     """Closes of an asset, the last one carried over bars that are missing."""
-    row = panel.close[asset]
+    row: Floats = panel.close[asset]
     first, last, dense = (column[asset] for column in panel.spans())
     if dense and first == 0 and last == len(row) - 1:
         return row

@@ -6,7 +6,7 @@ import pandas as pd
 
 from backtests.checks import TapeError
 
-READERS = {".parquet": pd.read_parquet, ".csv": pd.read_csv, ".gz": pd.read_csv}
+READERS = (".parquet", ".csv", ".gz")
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -18,11 +18,10 @@ def read_frame(path: Path) -> pd.DataFrame:
         return pd.concat([read_frame(file) for file in files], ignore_index=True)
     if not path.exists():
         raise TapeError(f"{path}: no such file")
-    reader = READERS.get(path.suffix)
-    if reader is None:
+    if path.suffix not in READERS:
         raise TapeError(f"{path}: cannot read {path.suffix or 'a file without ending'}; give .parquet or .csv")
     try:
-        return reader(path)
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except ImportError as error:
         raise TapeError(
             f"{path}: reading Parquet needs pyarrow; install the extra: pip install 'signal-trader[research]'"

@@ -7,42 +7,27 @@ nothing. It may look ahead in its own columns to find the next exit; what it fin
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from backtests.schedule import NEVER, ByCondition, Fixed
+from backtests.venue import TapeVenue
 from trader.core.book import Mount, book_bar
 from trader.core.engine import Engine, sells_first
 from trader.core.exits import PRICE_EXITS, STOPS, Above, After, Below, Exit, TrailBy
 from trader.core.history import History, Panel, datums
 from trader.core.instants import duration
-from trader.core.instruments import Converter, Number, Terms
+from trader.core.instruments import Converter, Number
 from trader.core.matching import Search, Tariff, hits, level
-from trader.core.orders import CLOSED, Order
+from trader.core.orders import CLOSED
 from trader.core.signals import MARKET
 from trader.core.strategy import Decision, Wake
 from trader.core.view import Strategy, View
 
-SHORT = 1e-12  # binary cash may be short by this share of the start
-
 
 class StrategyError(ValueError):
     """The strategy raised during a replay."""
-
-
-@dataclass(slots=True)
-class Log:
-    """What a replay leaves for its curve: one entry per fill, and counts."""
-
-    bar: list[int] = field(default_factory=list)
-    asset: list[int] = field(default_factory=list)
-    change: list[Number] = field(default_factory=list)
-    cash: list[Number] = field(default_factory=list)
-    ambiguous: int = 0
-    trails: list[tuple[int, int, int, float, float]] = field(default_factory=list)  # asset, first, end, share, peak
-    waits: list[int] = field(default_factory=list)  # ns from decision to fill at an open
 
 
 class Armed:
@@ -51,7 +36,7 @@ class Armed:
     __slots__ = ("at", "exits", "high", "low", "peak", "search")
 
     def __init__(
-        self, panel: Panel, at: int, exits: list[tuple[int, Exit, Number]], *, first: int, peak: float
+        self, panel: Panel, at: int, exits: Sequence[tuple[int, Exit, Number]], *, first: int, peak: float
     ) -> None:
         self.at = at
         self.exits = exits
@@ -77,7 +62,6 @@ class Player:
         self.mount: Mount = engine.mount
         self.latency_ns, self.rests, self.number, self.progress = latency_ns, rests, number, progress
         self.strategy, self.losses = strategy, losses
-        self.short = start_cash * number(SHORT)
         self.first_ns, self.last_ns = int(panel.opens_ns[0]), int(panel.opens_ns[-1]) + panel.step_ns
         wants = engine.wants
         self.wants = wants
@@ -88,15 +72,14 @@ class Player:
         self.peaks: dict[str, tuple[int, int]] = {}  # asset -> when opened, first bar not yet in its peak
         self.aimed_held: set[str] = set()
         self.due: dict[int, int] = {}  # order -> bar at whose open it may fill
-        self.used: dict[str, tuple[int, Number]] = {}  # asset -> bar and what we took of its volume
         self.delistings = sorted((at, name) for name, at in panel.delisted_ns.items() if at <= self.last_ns)
         self.fresh = panel.spans()[2]
         self.names = [*panel.names, MARKET]
         self.opens = [row.item for row in panel.open]
-        self.volumes = [row.item for row in panel.volume]
         self.causes: list[str] = []
         self.pending: dict[int, str] = {}  # instant -> cause of a wake after a fill
-        self.log = Log()
+        self.venue = TapeVenue(engine, panel, history, tariff, number=number, start_cash=start_cash)
+        self.log = self.venue.log
         self.decisions: list[tuple[int, Wake, Decision]] = []
         self.size = len(panel.opens_ns)
         self.start_bar = 0
@@ -175,7 +158,8 @@ class Player:
             self._open(at, bar + 1)
 
     def _wake(self, at: int) -> None:
-        names, assets = self.causes, []
+        names = self.causes
+        assets: list[int] = []
         self.causes = []
         if self.fixed.peek() == at:
             self.fixed.take(at, names, assets)
@@ -208,7 +192,7 @@ class Player:
         if mount.placed:
             for order in mount.placed:
                 if order.state != CLOSED:
-                    delay = 0 if order.is_exit and order.why not in DECIDED else self.latency_ns
+                    delay = 0 if order.is_exit and not order.waits else self.latency_ns
                     self.due[order.number] = self._tradable(order.asset, self.panel.opening(at + delay))
             mount.placed.clear()
         touched, mount.touched = mount.touched, []
@@ -314,14 +298,14 @@ class Player:
             if any(isinstance(e, STOPS) for _, e, _ in found) and not all(isinstance(e, STOPS) for _, e, _ in found):
                 self.log.ambiguous += 1
             for number, exit_, price in found:
-                if self.mount.held(asset) is None or asset in self.mount.exiting:
+                if self.mount.held(asset) is None or self.engine.is_leaving_at_price(asset):
                     break
                 order = self.engine.exit_hit(asset, number, exit_, price, at)
                 if self.wants.on_exit and "exit" not in self.causes:
                     self.causes.append("exit")
                 if order is not None and self.rests:
                     self.due[order.number] = bar + 1
-                    self._trade(order, price, bar, at)
+                    self.venue.trade(order, price, bar, at)
                     if order.state != CLOSED:
                         self.due[order.number] = self._tradable(asset, bar + 1)
                         self.mount.placed.remove(order)
@@ -341,7 +325,7 @@ class Player:
             if before:
                 bar = self.history.bar
                 closes_now = bar >= 0 and int(self.panel.opens_ns[bar]) + self.panel.step_ns == at
-                self._note(bar if closes_now else bar + 1, asset, -before)
+                self.venue.note(bar if closes_now else bar + 1, asset, -before)
 
     def _tradable(self, asset: str, bar: int) -> int:
         """The asset's first bar with volume at or after a bar; the length where there is none."""
@@ -360,98 +344,13 @@ class Player:
         orders = [order for order in self.mount.orders.values() if self.due[order.number] == bar]
         for order in sells_first(orders) if len(orders) > 1 else orders:
             self.log.waits.append(at - order.placed_ns)
-            self._trade(order, self.number(self.opens[self.history.index[order.asset]](bar)), bar, at)
+            self.venue.trade(order, self.number(self.opens[self.history.index[order.asset]](bar)), bar, at)
             if order.state != CLOSED:
                 self.due[order.number] = self._tradable(order.asset, bar + 1)
         if self.wants.on_fill and orders:
             self.pending[at + self.panel.step_ns] = "fill"
         if self.mount.touched:
             self._settle(at, at + 1, bar)
-
-    def _trade(self, order: Order, mid: Number, bar: int, at: int) -> None:
-        """Trade what the bar, the cash and the lot allow of an order, at a mid price."""
-        mount, tariff = self.mount, self.tariff
-        terms = mount.terms_of(order.asset, order.venue)
-        index = self.history.index[order.asset]
-        fee_share = tariff.fee if order.side < 0 or not terms.fee_received else mount.ledger.zero
-        price, quantity = self._wanted(order, mid, terms, self.volumes[index](bar), fee_share=fee_share)
-        is_capped = False
-        if tariff.participation is not None:
-            room = self._room(order.asset, terms, bar, self.volumes[index](bar))
-            if room is not None and quantity > room:
-                quantity, is_capped = room, True
-        is_cut = False
-        if order.side > 0:
-            cash = mount.ledger.cash[order.venue]
-            if quantity * price * (tariff.one + fee_share) > cash + self.short:
-                affordable = terms.lots(max(cash, mount.ledger.zero) / (price * (tariff.one + fee_share)))
-                is_cut, is_capped = True, False
-                quantity = (
-                    mount.ledger.zero
-                    if terms.min_notional is not None and affordable * price < terms.min_notional
-                    else affordable
-                )
-        if quantity > 0:
-            self._book(order, quantity, price, bar, at, terms=terms)
-        if is_cut:
-            self.engine.close(order, "cash", at)
-        elif not is_capped and order.asset in mount.orders:
-            self.engine.close(order, "filled" if quantity > 0 else "lot", at)
-        elif (
-            is_capped
-            and order.left is not None
-            and order.quantity is not None
-            and (
-                order.left <= order.quantity * self.number(1e-9)
-                or (terms.lot is not None and not terms.lots(order.left))
-            )
-            and order.state != CLOSED
-        ):
-            self.engine.close(order, "filled", at)
-
-    def _wanted(
-        self, order: Order, mid: Number, terms: Terms, volume: float, *, fee_share: Number
-    ) -> tuple[Number, Number]:
-        tariff, left = self.tariff, order.left
-        assert left is not None
-        share = None
-        if tariff.impact is not None and volume > 0:
-            guess = (
-                left if order.quantity is not None else left / (tariff.price(mid, 1, terms) * (tariff.one + fee_share))
-            )
-            share = guess / self.number(volume)
-        price = tariff.price(mid, order.side, terms, share)
-        if order.quantity is not None:
-            return price, left
-        return price, terms.lots(left / (price * (tariff.one + fee_share)))
-
-    def _room(self, asset: str, terms: Terms, bar: int, volume: float) -> Number | None:
-        if volume != volume:  # noqa: PLR0124  # NaN: the volume is not known
-            return None
-        used_bar, used = self.used.get(asset, (-1, self.mount.ledger.zero))
-        assert self.tariff.participation is not None
-        room = self.tariff.participation * self.number(volume) - (used if used_bar == bar else self.mount.ledger.zero)
-        return max(terms.lots(room), self.mount.ledger.zero) if room > 0 else self.mount.ledger.zero
-
-    def _book(self, order: Order, quantity: Number, price: Number, bar: int, at: int, *, terms: Terms) -> None:
-        mount, tariff = self.mount, self.tariff
-        asset = order.asset
-        if order.side > 0 and terms.fee_received:
-            fee, fee_asset = quantity * tariff.fee, asset
-        else:
-            fee, fee_asset = quantity * price * tariff.fee, "quote"
-        self.engine.filled(order, quantity, price, at, fee=fee, fee_asset=fee_asset)
-        if tariff.participation is not None:
-            used_bar, used = self.used.get(asset, (-1, mount.ledger.zero))
-            self.used[asset] = (bar, quantity + (used if used_bar == bar else mount.ledger.zero))
-        self._note(bar, asset, (quantity - fee if fee_asset == asset else quantity) if order.side > 0 else -quantity)
-
-    def _note(self, bar: int, asset: str, change: Number) -> None:
-        log = self.log
-        log.bar.append(bar)
-        log.asset.append(self.history.index[asset])
-        log.change.append(change)
-        log.cash.append(self.mount.ledger.total_cash())
 
     def _end(self) -> None:
         self.history.seek(self.last_ns)
@@ -467,6 +366,3 @@ class Player:
         for asset in self.mount.ledger.holdings:
             if self.mount.held(asset) is not None:
                 self._move_peak(asset, self.size)
-
-
-DECIDED = {"exit After", "exit Below", "exit Above"}

@@ -19,7 +19,7 @@ from trader.core.matching import Tariff
 from trader.core.risk import Gate, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     from backtests.tape import Tape
@@ -59,7 +59,9 @@ def replay(  # the notebook's face, one argument per assumption
     number = exactly if exact else plainly
     panel = tape.panel
     venues = {one.venue for one in tape.instruments.values()} or {"tape"}
-    terms = {name: [Terms(one, costs.fee_on_buy, number)] for name, one in tape.instruments.items()}
+    terms: dict[str, Sequence[Terms]] = {
+        name: [Terms(one, costs.fee_on_buy, number)] for name, one in tape.instruments.items()
+    }
     start, zero = number(cash), number(0)
     mount = Mount("replay", terms, {venue: start if venue == min(venues) else zero for venue in sorted(venues)}, zero)
     history = History(panel, number, {"ratings": tuple(panel.ratings), "signals": tuple(panel.signals)})

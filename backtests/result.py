@@ -11,6 +11,8 @@ import numpy as np
 
 from backtests import metrics
 from backtests.curve import curve, stale_points, trail_ambiguities
+from backtests.edge import null_test
+from backtests.summary import summary
 from trader.core.exits import TrailBy
 from trader.core.facts import Fact, Filled, Refused, TargetSet, fact_of
 from trader.core.instants import in_words
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from backtests.player import Log
     from backtests.tape import Tape
+    from backtests.venue import Log
     from trader.core.costs import Costs
     from trader.core.engine import Engine
     from trader.core.risk import Limits
@@ -45,7 +47,6 @@ class Result:
     engine: Engine = field(repr=False)
     log: Log = field(repr=False)
     decided: list[tuple[int, Wake, Decision]] = field(repr=False)
-    notes: list[str] = field(default_factory=list)
 
     @cached_property
     def curve(self) -> np.ndarray:
@@ -120,7 +121,7 @@ class Result:
         found |= {
             "n_decisions": len(self.decided),
             "ambiguous_bars": log.ambiguous + trailing,
-            "trail_ambiguous_bars": trailing,
+            "trail_at_worst": trailing,
             "stale_marks": stale_points(panel, log),
             "unknown_held": self.engine.unknown_held,
             "withheld_batches": sum(self.tape.withheld.get(k, 0) for k in self.strategy.wants.ratings),
@@ -139,9 +140,11 @@ class Result:
         return found
 
     @cached_property
-    def trail_at_worst(self) -> int:
-        """In how many bars a trailing exit would also have been hit had the bar's own high come first."""
-        return trail_ambiguities(self.tape.panel, self.log.trails)
+    def notes(self) -> list[str]:
+        """What else a reader must know: for ratings that are no vendor's, whether they show any edge at all."""
+        if self.tape.label is None:
+            return []
+        return [note for kind in self.strategy.wants.ratings if (note := null_test(self.tape.panel, kind)) is not None]
 
     @property
     def has_trails(self) -> bool:
@@ -150,11 +153,9 @@ class Result:
 
     def summary(self) -> str:
         """The result in words, with every assumption and caveat."""
-        from backtests.summary import summary  # noqa: PLC0415
-
         return summary(self)
 
-    def plot(self) -> Any:
+    def plot(self) -> Any:  # noqa: ANN401  # a plotly figure, and plotly is an extra
         """An interactive figure of equity and drawdown (needs plotly)."""
         from backtests.report import plot  # noqa: PLC0415
 

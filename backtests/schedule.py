@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -139,8 +140,8 @@ def _moments(
     return {
         one: [
             times[bisect_left(times, first_ns) : bisect_right(times, last_ns)]
-            for times in panel.caches["moments", one, max_age]
-        ]  # type: ignore[attr-defined]
+            for times in cast("list[list[int]]", panel.caches["moments", one, max_age])
+        ]
         for one in conditions
     }
 
@@ -167,7 +168,7 @@ def _rows(name: str, rows: Arrivals) -> Cause:
 def _arrivals(panel: Panel, wants: Wants) -> list[Cause]:
     causes = [_rows(f"rating:{kind}", panel.ratings[kind]) for kind in wants.ratings if kind in panel.ratings]
     causes += [_rows(f"signal:{kind}", panel.signals[kind]) for kind in wants.signals if kind in panel.signals]
-    if wants.bars > 0:
+    if wants.bars > 0 and not (causes and wants.every is not None):
         there = ~np.isnan(panel.close)
         if len(panel.names) == 1:
             causes.append(

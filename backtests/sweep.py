@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtests.tape import Tape
+    from trader.core.view import Strategy
 
 _SHARED: dict[str, Any] = {}
 
 
 def sweep(
     strategy: Callable[..., Any], grid: Mapping[str, Iterable[Any]], tape: Tape, *, workers: int = 1,
-    progress: Callable[[float], None] | None = None, **assumed: Any,
+    progress: Callable[[float], None] | None = None, **assumed: Any,  # noqa: ANN401  # what replay takes
 ) -> pd.DataFrame:  # fmt: skip
     """Replay the strategy for every combination of the grid: one row each, its parameters and its stats.
 
@@ -54,6 +55,6 @@ def _share(tape: Tape, assumed: dict[str, Any]) -> None:
     _SHARED.update(tape=tape, assumed=assumed)
 
 
-def _run(strategy: Any) -> dict[str, Any]:
+def _run(strategy: Strategy) -> dict[str, Any]:
     stats: dict[str, Any] = replay(strategy, _SHARED["tape"], **_SHARED["assumed"]).stats
     return stats

@@ -14,7 +14,7 @@ import numpy as np
 from backtests.arrivals import arrivals
 from backtests.checks import TapeError, column_ns, need
 from trader.core.history import Floats, Instants, Panel
-from trader.core.instants import in_words
+from trader.core.instants import in_words, to_ns
 from trader.core.instruments import Instrument
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Tape:
                 report.extend(rows.report)
         for name, one in known.items():
             if one.delisted_at is not None:
-                panel.delisted_ns[name] = _ns_of(one.delisted_at)
+                panel.delisted_ns[name] = to_ns(one.delisted_at)
         return cls(
             panel, instruments=known, report=report, label=label, delay_ns=max(delays) if delays else None,
             omitted=len(omitted), withheld=withheld,
@@ -90,8 +90,29 @@ class Tape:
         """Read frames from Parquet or CSV files, or from folders of them, and check them as `from_frames` does."""
         from backtests.files import read_frame  # noqa: PLC0415  # pandas is imported only where files are read
 
-        frames = [None if path is None else read_frame(Path(path)) for path in (ratings, signals, instruments)]
-        return cls.from_frames(read_frame(Path(bars)), *frames, delay, label=label)
+        rated, said, traded = (
+            None if path is None else read_frame(Path(path)) for path in (ratings, signals, instruments)
+        )
+        return cls.from_frames(read_frame(Path(bars)), rated, said, traded, delay, label=label)
+
+    def rating_frame(self) -> pd.DataFrame:
+        """The ratings as a long frame: asset, kind, as_of, known_at, value."""
+        import pandas as pd  # noqa: PLC0415
+
+        names = [*self.panel.names, "MARKET"]
+        parts = [
+            pd.DataFrame(
+                {
+                    "asset": [names[i] for i in rows.asset.tolist()],
+                    "kind": kind,
+                    "as_of": pd.to_datetime(rows.as_of_ns, unit="ns", utc=True),
+                    "known_at": pd.to_datetime(rows.known_ns, unit="ns", utc=True),
+                    "value": rows.value,
+                }
+            )
+            for kind, rows in self.panel.ratings.items()
+        ]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     @property
     def assets(self) -> list[str]:
@@ -113,10 +134,30 @@ class Tape:
         """When they close."""
         return self.panel.closes_ns
 
-    def __getattr__(self, name: str) -> Floats:
-        if name in (*PRICES, "volume"):
-            return getattr(self.panel, name)  # type: ignore[no-any-return]
-        raise AttributeError(name)
+    @property
+    def open(self) -> Floats:
+        """Opens, float64 [asset, time], NaN = no bar."""
+        return self.panel.open
+
+    @property
+    def high(self) -> Floats:
+        """Highs, laid out alike."""
+        return self.panel.high
+
+    @property
+    def low(self) -> Floats:
+        """Lows, laid out alike."""
+        return self.panel.low
+
+    @property
+    def close(self) -> Floats:
+        """Closes, laid out alike."""
+        return self.panel.close
+
+    @property
+    def volume(self) -> Floats:
+        """Volumes, laid out alike."""
+        return self.panel.volume
 
     def require(self, assets: Sequence[str]) -> None:
         """Raise TapeError when an asset is not on the tape, with the nearest name that is."""
@@ -133,12 +174,6 @@ class Tape:
         return (
             f"Tape({size[0]} assets x {size[1]} bars of {in_words(self.step_ns)}, ratings {sorted(self.panel.ratings)})"
         )
-
-
-def _ns_of(at: object) -> int:
-    from trader.core.instants import to_ns  # noqa: PLC0415
-
-    return to_ns(at)  # type: ignore[arg-type]
 
 
 def _panel(bars: pd.DataFrame) -> tuple[list[str], Panel, list[str]]:

@@ -196,7 +196,11 @@ def test_a_strategy_that_raises_is_named(run, tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "parts"),
-    [("none/r.json", ["--json none/r.json", "no folder none", "mkdir -p none"]), (".", ["--json .", "is a folder"])],
+    [
+        ("none/r.json", ["--json none/r.json", "no folder none", "mkdir -p none"]),
+        (".", ["--json .", "is a folder"]),
+        ("/dev/null", ["no ordinary file"]),
+    ],
 )
 def test_an_impossible_output_is_told_before_the_work(run, tmp_path, path, parts):
     code, out, err = run("backtest", config(tmp_path), "--json", path)

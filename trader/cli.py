@@ -20,7 +20,7 @@ from trader.output import INTERNAL, NOT_READY, Failure, backtest_json, check_wri
 
 if TYPE_CHECKING:
     from backtests import Result, Tape
-    from trader.core.strategy import Strategy
+    from trader.core.view import Strategy
     from trader.settings import Backtest
     from trader.yaml_source import Document
 
@@ -117,6 +117,10 @@ def backtest(
     report = report or settings.report
     for option, path in (("--json", json_file), ("--report", report), ("--facts", facts)):
         check_writable(option, path)
+    if str(json_file) == str(facts) == "-":
+        raise Failure("--json - and --facts - would share stdout; give one of them a file")
+    if str(report) == "-":
+        raise Failure("--report -: the report is for a browser; name a file, such as backtest.html")
     strategy = _strategy(settings, document)
     tape = _tape(settings, document)
     result = _replayed(settings, document, strategy, tape)

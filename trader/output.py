@@ -86,6 +86,10 @@ def check_writable(option: str, path: Path | None) -> None:
         return
     if path.is_dir():
         raise Failure(f"{option} {path}: is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise Failure(
+            f"{option} {path}: is no ordinary file, and would be replaced by one; name a file, or - for stdout"
+        )
     if not path.parent.is_dir():
         raise Failure(f"{option} {path}: there is no folder {path.parent}; create it first: mkdir -p {path.parent}")
     if not os.access(path.parent, os.W_OK):

@@ -58,6 +58,7 @@ class Stepper:
         self.closed = defaultdict(list)  # asset -> bars that have closed
         self.delisted = set()
         self.omitted = set()
+        self.told = 0  # fills that a wake was told of
         self.out = Outcome(orders=[], refused=[], counts=defaultdict(int))
 
     def load(self, bars, ratings, signals, instruments, *, delay):
@@ -118,7 +119,6 @@ class Stepper:
 
     def instant(self, at):
         """Rule 2: nothing later in this list acts earlier in it."""
-        fills = len(self.account.fills)
         for bar in self.closing.get(at, ()):
             self.exits_inside(bar, at)
         for bar in self.closing.get(at, ()):
@@ -127,22 +127,22 @@ class Stepper:
             if self.closed.get(asset):
                 self.account.write_off(asset, self.mark(asset), at)
             self.delisted.add(asset)
-        self.note_fills(fills)
         if self.closing.get(at):
+            self.note_fills()
             self.equity_point(at)
         ratings = self.news.arrive("rating", self.ratings.get(at, ()))
         signals = self.news.arrive("signal", self.signals.get(at, ()))
         self.exits_due(at, ratings)
         if at >= self.first:
             self.wake(at, ratings, signals)
-        fills = len(self.account.fills)
         self.orders_at_opens(at)
-        self.note_fills(fills)  # they wake at the next instant: this one has had its decision
 
-    def note_fills(self, since):
+    def note_fills(self):
+        """A fill at an open wakes at the next close of any bar: its own instant has had its decision."""
         if self.wants.on_fill:
-            for fill in self.account.fills[since:]:
+            for fill in self.account.fills[self.told :]:
                 self.wakes.note("fill", {fill[1]})
+        self.told = len(self.account.fills)
 
     def close_bar(self, bar):
         held = self.account.holding(bar.asset)
@@ -380,7 +380,7 @@ class Stepper:
             account.close(asset, "end" if account.orders[asset].met else "no_bar", self.last)
         out.fills, out.cash, out.orders = account.fills, account.cash, account.closed_orders
         out.holdings = {asset: held.quantity for asset, held in sorted(account.held.items()) if held.quantity > 0}
-        withheld = sum(gate.count for gate in self.news.gates.values())
+        withheld = sum(self.news.gates[kind].count for kind in self.wants.ratings)
         counts = {name: int(out.counts[name]) for name in ("ambiguous_bars", "stale_marks", "unknown_held")}
         out.counts = {**counts, "withheld_batches": withheld, "omitted_assets": len(self.omitted)}
         return out

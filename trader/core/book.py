@@ -140,7 +140,9 @@ def book_exit(mount: Mount, asset: str, number: int, share: float) -> None:
     """Note that an exit fired; one for the whole holding takes the target off."""
     mount.spent.setdefault(asset, set()).add(number)
     if share == 1:
-        mount.targets.pop(asset, None)
+        target = mount.targets.pop(asset, None)
+        if target is not None:
+            mount.leaving[asset] = target.exits
     mount.touched.append(asset)
 
 

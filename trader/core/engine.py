@@ -17,7 +17,7 @@ from trader.core.book import (
     book_order,
     book_target,
 )
-from trader.core.exits import Above, After, Below, Exit
+from trader.core.exits import PRICE_EXITS, Above, After, Below, Exit
 from trader.core.facts import (
     Decided,
     DustLeft,
@@ -254,15 +254,23 @@ class Engine:
             fee=fee, fee_asset=fee_asset, at_ns=at_ns,
         )  # fmt: skip
 
+    def is_leaving_at_price(self, asset: str) -> bool:
+        """Whether a price exit of the asset is being carried out; one that waits for an open can still be overtaken."""
+        working = self.mount.orders.get(asset)
+        return asset in self.mount.exiting and (working is None or not working.waits)
+
     def armed(self, asset: str) -> tuple[tuple[int, Exit], ...]:
         """The exits of a holding that have not fired, with their numbers; none while one is being carried out."""
         mount = self.mount
         target = mount.targets.get(asset)
         exits = mount.leaving.get(asset, ()) if target is None else target.exits
-        if not exits or asset in mount.exiting:
+        if not exits or self.is_leaving_at_price(asset):
             return ()
+        only_priced = asset in mount.exiting
         spent = mount.spent.get(asset, ())
-        return tuple([(n, e) for n, e in enumerate(exits) if n not in spent])
+        return tuple(
+            [(n, e) for n, e in enumerate(exits) if n not in spent and (not only_priced or isinstance(e, PRICE_EXITS))]
+        )
 
     def exit_hit(self, asset: str, number: int, exit_: Exit, price: Number, at_ns: int) -> Order | None:
         """Carry out an exit at the price of its hit: cancel the asset's order, sell the exit's share."""

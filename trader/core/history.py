@@ -74,7 +74,7 @@ class Panel:
 
     def _bars(self, asset: int) -> BarColumns:
         if asset >= len(self.close):
-            return BarColumns(np.empty(0, np.int64), *(np.empty(0) for _ in range(5)))  # type: ignore[arg-type]
+            return BarColumns(np.empty(0, np.int64), *(np.empty(0) for _ in range(5)))
         columns = [self.open[asset], self.high[asset], self.low[asset], self.close[asset], self.volume[asset]]
         there = ~np.isnan(columns[3])
         if there.all():

@@ -23,7 +23,7 @@ def plainly(value: float) -> Number:
 
 def exactly(value: float) -> Number:
     """The number as the Decimal that its shortest text names."""
-    return cast("Number", value if isinstance(value, Decimal) else Decimal(repr(float(value))))
+    return cast("Number", Decimal(repr(float(value))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from trader.core.exits import STOPS, TOUCH, Exit, FallBy, FallTo, RiseBy, RiseTo
 from trader.core.instruments import Converter, Number, Terms
 
 Floats = NDArray[np.float64]
+NONE: Floats = np.empty(0)
 
 
 class Tariff:
@@ -89,6 +90,7 @@ class Search:
             begin = self.clean
             end = min(begin + self.chunk, upto)
             lows, highs = low[begin:end], high[begin:end]
+            peaks = NONE
             found = (lows <= self.stop) | (highs >= self.goal)
             if self.trail is not None:
                 peaks = np.fmax.accumulate(np.concatenate(([self.peak], highs)))

@@ -13,6 +13,9 @@ LIFE = {
 }
 
 
+WAITING = ("exit After", "exit Below", "exit Above")
+
+
 class LifeCycleError(AssertionError):
     """An order was told something that its state does not allow."""
 
@@ -57,3 +60,8 @@ class Order:
         self.placed_ns = placed_ns
         self.is_exit = is_exit
         self.state = PLACED
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is an exit that the engine decided, which waits the latency for an open."""
+        return self.is_exit and self.why in WAITING

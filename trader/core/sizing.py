@@ -22,8 +22,8 @@ class SizeError(ValueError):
 def check(asset: str, target: Target) -> None:
     """Raise SizeError unless the target's size is a finite number of at least 0 (a `Quote` may be infinite)."""
     size = target.size
-    value = size.amount if isinstance(size, Quote) else size.quantity if isinstance(size, Units) else size
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value < 0:
+    value: object = size.amount if isinstance(size, Quote) else size.quantity if isinstance(size, Units) else size
+    if not isinstance(value, (int, float)) or math.isnan(value) or value < 0:
         raise SizeError(f"target of {asset}: size {size!r} must be at least 0 (spot only; nothing can be sold short)")
     if math.isinf(value) and not isinstance(size, Quote):
         raise SizeError(f"target of {asset}: size {size!r} must be finite; Quote(inf) spends all cash")

@@ -1,0 +1,131 @@
+"""The venue of a replay: what a bar, the cash and the lots allow of an order, at which price.
+
+It keeps the log from which curves are marked afterwards; what a fill means for the book is the engine's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trader.core.orders import CLOSED, Order
+
+if TYPE_CHECKING:
+    from trader.core.engine import Engine
+    from trader.core.history import History, Panel
+    from trader.core.instruments import Converter, Number, Terms
+    from trader.core.matching import Tariff
+
+SHORT = 1e-12  # binary cash may be short by this share of the start
+
+
+@dataclass(slots=True)
+class Log:
+    """What a replay leaves for its curve: one entry per fill, and counts."""
+
+    bar: list[int] = field(default_factory=list)
+    asset: list[int] = field(default_factory=list)
+    change: list[Number] = field(default_factory=list)
+    cash: list[Number] = field(default_factory=list)
+    ambiguous: int = 0
+    trails: list[tuple[int, int, int, float, float]] = field(default_factory=list)  # asset, first, end, share, peak
+    waits: list[int] = field(default_factory=list)  # ns from decision to fill at an open
+
+
+class TapeVenue:
+    """Trades orders against the bars of a panel."""
+
+    def __init__(
+        self, engine: Engine, panel: Panel, history: History, tariff: Tariff, *, number: Converter, start_cash: Number
+    ) -> None:  # fmt: skip
+        self.engine, self.history, self.tariff, self.number = engine, history, tariff, number
+        self.mount = engine.mount
+        self.short = start_cash * number(SHORT)
+        self.volumes = [row.item for row in panel.volume]
+        self.used: dict[str, tuple[int, Number]] = {}  # asset -> bar and what we took of its volume
+        self.log = Log()
+
+    def trade(self, order: Order, mid: Number, bar: int, at: int) -> None:
+        """Trade what the bar, the cash and the lot allow of an order, at a mid price."""
+        mount, tariff = self.mount, self.tariff
+        terms = mount.terms_of(order.asset, order.venue)
+        index = self.history.index[order.asset]
+        fee_share = tariff.fee if order.side < 0 or not terms.fee_received else mount.ledger.zero
+        price, quantity = self._wanted(order, mid, terms, self.volumes[index](bar), fee_share=fee_share)
+        is_capped = False
+        if tariff.participation is not None:
+            room = self._room(order.asset, terms, bar, self.volumes[index](bar))
+            if room is not None and quantity > room:
+                quantity, is_capped = room, True
+        is_cut = False
+        if order.side > 0:
+            cash = mount.ledger.cash[order.venue]
+            if quantity * price * (tariff.one + fee_share) > cash + self.short:
+                affordable = terms.lots(max(cash, mount.ledger.zero) / (price * (tariff.one + fee_share)))
+                is_cut, is_capped = True, False
+                quantity = (
+                    mount.ledger.zero
+                    if terms.min_notional is not None and affordable * price < terms.min_notional
+                    else affordable
+                )
+        if quantity > 0:
+            self._book(order, quantity, price, bar, at, terms=terms)
+        if is_cut:
+            self.engine.close(order, "cash", at)
+        elif not is_capped and order.asset in mount.orders:
+            self.engine.close(order, "filled" if quantity > 0 else "lot", at)
+        elif (
+            is_capped
+            and order.left is not None
+            and order.quantity is not None
+            and (
+                order.left <= order.quantity * self.number(1e-9)
+                or (terms.lot is not None and not terms.lots(order.left))
+            )
+            and order.state != CLOSED
+        ):
+            self.engine.close(order, "filled", at)
+
+    def _wanted(
+        self, order: Order, mid: Number, terms: Terms, volume: float, *, fee_share: Number
+    ) -> tuple[Number, Number]:
+        tariff, left = self.tariff, order.left
+        assert left is not None
+        share = None
+        if tariff.impact is not None and volume > 0:
+            guess = (
+                left if order.quantity is not None else left / (tariff.price(mid, 1, terms) * (tariff.one + fee_share))
+            )
+            share = guess / self.number(volume)
+        price = tariff.price(mid, order.side, terms, share)
+        if order.quantity is not None:
+            return price, left
+        return price, terms.lots(left / (price * (tariff.one + fee_share)))
+
+    def _room(self, asset: str, terms: Terms, bar: int, volume: float) -> Number | None:
+        if volume != volume:  # noqa: PLR0124  # NaN: the volume is not known
+            return None
+        used_bar, used = self.used.get(asset, (-1, self.mount.ledger.zero))
+        assert self.tariff.participation is not None
+        room = self.tariff.participation * self.number(volume) - (used if used_bar == bar else self.mount.ledger.zero)
+        return max(terms.lots(room), self.mount.ledger.zero) if room > 0 else self.mount.ledger.zero
+
+    def _book(self, order: Order, quantity: Number, price: Number, bar: int, at: int, *, terms: Terms) -> None:
+        mount, tariff = self.mount, self.tariff
+        asset = order.asset
+        if order.side > 0 and terms.fee_received:
+            fee, fee_asset = quantity * tariff.fee, asset
+        else:
+            fee, fee_asset = quantity * price * tariff.fee, "quote"
+        self.engine.filled(order, quantity, price, at, fee=fee, fee_asset=fee_asset)
+        if tariff.participation is not None:
+            used_bar, used = self.used.get(asset, (-1, mount.ledger.zero))
+            self.used[asset] = (bar, quantity + (used if used_bar == bar else mount.ledger.zero))
+        self.note(bar, asset, (quantity - fee if fee_asset == asset else quantity) if order.side > 0 else -quantity)
+
+    def note(self, bar: int, asset: str, change: Number) -> None:
+        log = self.log
+        log.bar.append(bar)
+        log.asset.append(self.history.index[asset])
+        log.change.append(change)
+        log.cash.append(self.mount.ledger.total_cash())
