@@ -59,6 +59,8 @@ clean:  ## remove what was built, the environment included
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 	  echo "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is something else. Remedy: make PYTHON=python3.11 ..." >&2; exit 3; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { \
+	  echo "Debian keeps venv apart: installing python3-venv"; apt-get update -qq && apt-get install -y -qq python3-venv; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "This Python cannot make environments: ensurepip is missing. Remedy on Debian: apt-get install python3-venv" >&2; exit 3; }
 	$(PYTHON) -m venv $(VENV)

@@ -78,3 +78,32 @@ def test_links_lead_somewhere(name):
     for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", (ROOT / name).read_text()):
         if not link.startswith(("http://", "https://")):
             assert ((ROOT / name).parent / link).exists(), f"{name}: {link}"
+
+
+def test_every_figure_is_defined():
+    from backtests import replay, sample
+    from strategies import TopRated
+
+    page = (ROOT / "docs" / "backtesting.md").read_text()
+    stats = replay(TopRated(kind="derived_trader", every="1w"), sample("1d")).stats
+    assert [name for name in stats if f"`{name}`" not in page] == []
+
+
+def test_every_key_of_a_backtest_is_explained():
+    from trader.settings import Backtest, CostsChoice, Data, LimitsChoice
+
+    page = (ROOT / "docs" / "backtesting.md").read_text()
+    names = [*Backtest.model_fields, *Data.model_fields, *CostsChoice.model_fields, *LimitsChoice.model_fields]
+    assert [name for name in names if not re.search(rf"`(?:\w+\.)?{name}[`.]", page)] == []
+
+
+def test_every_bundled_strategy_is_listed():
+    from strategies import registry
+
+    page = (ROOT / "docs" / "strategies.md").read_text()
+    assert [name for name in registry() if f"| `{name}` |" not in page] == []
+
+
+def test_every_rule_has_its_number():
+    numbers = re.findall(r"^\*\*(\d+)\. ", (ROOT / "docs" / "rules.md").read_text(), flags=re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, 39)]

@@ -80,7 +80,7 @@ class Wakes:
                 if source in {"signal", "age"} and kind in signals:
                     fresh |= signals[kind][0]
             true = {asset for asset in fresh | held_back if self._true(condition, asset, at, stepper)}
-            awake = (true & fresh) | (self.withheld[name] & released)
+            awake = (true & fresh) | (self.withheld[name] & released - fresh)
             self.withheld[name] = (self.withheld[name] - released) | (true & held_back - fresh)
             awake = {asset for asset in awake if self._applies(name, asset, at, stepper)}
             if awake:

@@ -182,3 +182,20 @@ def test_rule_29_the_last_weight_of_the_cash_is_not_lost_to_rounding(run):
     bars = daily(**{name: [3.3, 3.3, 3.3] for name in "ABC"})
     out = run(Script({1: {"A": 0.1, "B": 0.2, "C": 0.7}}), bars)
     check(out, (1, "A", "buy", 100 / 3.3, 3.3), (1, "B", "buy", 200 / 3.3, 3.3), (1, "C", "buy", 700 / 3.3, 3.3))
+
+
+def test_rule_29_less_than_a_billionth_of_an_order_is_nothing(run):
+    bars = daily(A=[3, 3.1, 3.1], B=[7, 7.3, 7.3])
+    out = run(Script({1: {"A": Quote(float("inf")), "B": Units(100)}}), bars, costs=Costs(fee=0.002, half_spread=0.001))
+    assert [one[1] for one in out.fills] == ["A"]
+
+
+def test_rule_22_a_quote_may_spend_the_proceeds_of_sells_at_its_open(run):
+    out = run(Script({1: {"A": Units(100)}, 2: {"A": 0, "B": Quote(800)}}), daily(A=[10] * 4, B=[10] * 4))
+    check(out, (1, "A", "buy", 100, 10), (2, "A", "sell", 100, 10), (2, "B", "buy", 80, 10))
+
+
+def test_rule_30_impact_is_paid_on_what_is_taken_of_the_bar(run):
+    bars = daily(A=[10, (10, 10, 10, 10, 100), (10, 10, 10, 10, 1e9), 10])
+    out = run(Script({1: {"A": Units(50)}}), bars, costs=costs(participation=0.1, impact=0.5))
+    assert out.fills[0][3:5] == pytest.approx((10, 10.5))

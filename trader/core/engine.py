@@ -39,7 +39,7 @@ from trader.core.orders import Order
 from trader.core.risk import Denied, Facing, Gate
 from trader.core.routing import buy_at
 from trader.core.sizing import Missing, check, missing, spending
-from trader.core.strategy import NOTHING, Decision, Quote, Target, Unknown
+from trader.core.strategy import NOTHING, Decision, Quote, Target, Units, Unknown
 from trader.core.view import Seen, Strategy, View
 
 SIDES = {1: "buy", -1: "sell"}
@@ -100,14 +100,13 @@ class Engine:
         for due in decision.timers:
             self.mount.timers.add(to_ns(due))
             self.rows.append((TimerSet, at_ns, self.mount.name, due))
-        equity = view.equity
         if decision.closes_others:
-            self._close_others(decision, view, at_ns, equity=equity)
+            self._close_others(decision, view, at_ns)
         for asset, wish in decision.targets.items():
-            self._state(asset, wish if isinstance(wish, Target) else Target(wish), at_ns, equity=equity)
+            self._state(asset, wish if isinstance(wish, Target) else Target(wish), at_ns, view)
         return decision
 
-    def _close_others(self, decision: Decision, view: View, at_ns: int, *, equity: Number) -> None:
+    def _close_others(self, decision: Decision, view: View, at_ns: int) -> None:
         mount = self.mount
         others = [a for a, h in mount.ledger.holdings.items() if not h.is_flat and a not in decision.targets]
         others += [a for a in mount.orders if a not in decision.targets and mount.held(a) is None]
@@ -116,9 +115,9 @@ class Engine:
                 self.unknown_held += 1
                 if decision.unknown is Unknown.HOLD:
                     continue
-            self._state(asset, NOTHING, at_ns, equity=equity)
+            self._state(asset, NOTHING, at_ns, view)
 
-    def _state(self, asset: str, target: Target, at_ns: int, *, equity: Number) -> None:
+    def _state(self, asset: str, target: Target, at_ns: int, view: View) -> None:
         mount = self.mount
         if asset in mount.exiting:
             self._refuse(asset, "exiting", at_ns)
@@ -145,7 +144,9 @@ class Engine:
         if by_cost:
             order = spending(size.amount, mount.ledger.cash[terms.venue], terms=terms, number=self.number)  # type: ignore[union-attr]
         else:
-            held = mount.ledger.zero if holding is None else holding.quantity
+            zero = mount.ledger.zero
+            held = zero if holding is None else holding.quantity
+            equity = zero if leaves or (isinstance(size, Units) and not target.band) else view.equity
             order = missing(
                 NOTHING if leaves else target, held, is_flat=is_flat, mark=mark, equity=equity, terms=terms,
                 number=self.number,
@@ -156,7 +157,9 @@ class Engine:
             elif order in {"lot", "minimum", "cash"}:
                 self._refuse(asset, order, at_ns)
             book_lapse(mount, asset)
-        elif self.gate is not None and not self._reviewed(asset, order, mark, at_ns, equity=equity, why=target.why):
+        elif self.gate is not None and not self._reviewed(
+            asset, order, mark, at_ns, equity=view.equity, why=target.why
+        ):
             book_lapse(mount, asset)
         elif self.gate is None:
             self._place(asset, terms.venue, order, target.why or ("leave" if leaves else "target"), at_ns)
