@@ -142,9 +142,12 @@ class Result:
     @cached_property
     def notes(self) -> list[str]:
         """What else a reader must know: for ratings that are no vendor's, whether they show any edge at all."""
+        wants, panel = self.strategy.wants, self.tape.panel
+        absent = [f"no rating of kind {kind!r} is on the tape" for kind in wants.ratings if kind not in panel.ratings]
+        absent += [f"no signal of kind {kind!r} is on the tape" for kind in wants.signals if kind not in panel.signals]
         if self.tape.label is None:
-            return []
-        return [note for kind in self.strategy.wants.ratings if (note := null_test(self.tape.panel, kind)) is not None]
+            return absent
+        return absent + [note for kind in wants.ratings if (note := null_test(panel, kind)) is not None]
 
     @property
     def has_trails(self) -> bool:

@@ -61,6 +61,11 @@ class Tape:
         instruments[asset, tick, lot, min_notional, fee_on_buy, delisted_at, delisting_loss]; absent: no rounding.
         Raises TapeError.
         """
+        from backtests.cells import checked  # noqa: PLC0415  # pandas is imported only where frames are
+
+        for what, frame in (("bars", bars), ("ratings", ratings), ("signals", signals), ("instruments", instruments)):
+            if frame is not None:
+                checked(what, frame, TapeError)
         names, panel, report = _panel(bars)
         known = _instruments(instruments, names)
         omitted: set[str] = set()

@@ -12,7 +12,7 @@ import pytest
 from trader import __version__, cli, output
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("pandas", "pydantic", "ruamel", "rich", "plotly", "pyarrow", "ccxt", "backtests", "strategies")
+HEAVY = ("numpy", "pandas", "pydantic", "ruamel", "rich", "plotly", "pyarrow", "ccxt", "backtests", "strategies")
 SMALL = """version: 1
 data: {sample: 1d, since: 2024-03-01, until: 2024-05-01}
 strategy: {name: TopRated, parameters: {kind: derived_trader, top: 3, enter: 60, stop: 15%}}
@@ -60,6 +60,13 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_the_two_outputs_do_not_share_stdout(run, tmp_path):
+    code, out, err = run("backtest", config(tmp_path), "--json", "-", "--facts", "-")
+    assert (code, out) == (2, "")
+    assert "share stdout" in err
+    assert "for a browser" in run("backtest", "backtest.yaml", "--report", "-")[2]
 
 
 def test_backtest_prints_a_summary(run, tmp_path):

@@ -3,6 +3,8 @@
 Importing this package costs numpy and the standard library only; heavy parts are imported where they are used.
 """
 
+from typing import TYPE_CHECKING
+
 from trader.core.costs import Costs
 from trader.core.exits import Above, After, Below, Exit, FallBy, FallTo, RiseBy, RiseTo, TrailBy
 from trader.core.instants import duration
@@ -10,7 +12,9 @@ from trader.core.instruments import Instrument
 from trader.core.risk import Limits
 from trader.core.signals import MARKET, Signal
 from trader.core.strategy import HOLD, Decision, Quote, Target, Units, Wake, Wants
-from trader.core.view import Strategy, View
+
+if TYPE_CHECKING:
+    from trader.core.view import Strategy, View
 
 __version__ = "0.1.0"
 
@@ -40,3 +44,12 @@ __all__ = [
     "Wants",
     "duration",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what costs numpy only when it is asked for: `trader --help` must not wait for it."""
+    if name in {"Strategy", "View"}:
+        from trader.core import view  # noqa: PLC0415
+
+        return getattr(view, name)
+    raise AttributeError(f"module 'trader' has no attribute {name!r}")

@@ -182,3 +182,18 @@ def test_rule_20_exactly_without_the_asset_keeps_its_exits_too(run):
     bars = daily(A=[100, 100, 100, (100, 100, 85, 95), 95, 95])
     out = run(held(FallBy(0.1), then={3: Decision.exactly({})}), bars, latency="1d")
     check(out, (2, "A", "buy", 10, 100), (4, "A", "sell", 10, 90))
+
+
+@pytest.mark.parametrize(("mode", "prices"), [("resting", (95, 90)), ("next_open", (94,))])
+def test_rule_18_two_stops_of_one_bar_both_count(run, mode, prices):
+    bars = daily(A=[100, 100, (100, 100, 85, 95), 94, 94])
+    out = run(held(FallBy(0.05, share=0.5), FallBy(0.1)), bars, exits=mode)
+    assert sum(one[3] for one in out.fills if one[2] == "sell") == 10
+    assert {float(one[4]) for one in out.fills[1:]} == set(prices)
+    assert out.holdings == {}
+
+
+def test_rule_19_a_rating_exit_fires_beside_a_partial_stop_of_the_same_instant(run):
+    bars = daily(A=[100, 100, (100, 100, 94, 96), 97, 97])
+    exits = (FallBy(0.05, share=0.5), Below(50, kind="g"))
+    check(run(held(*exits), bars, data((3, "A", 40))), BUY, (3, "A", "sell", 5, 95), (3, "A", "sell", 5, 97))

@@ -190,9 +190,12 @@ def test_rule_29_less_than_a_billionth_of_an_order_is_nothing(run):
     assert [one[1] for one in out.fills] == ["A"]
 
 
-def test_rule_22_a_quote_may_spend_the_proceeds_of_sells_at_its_open(run):
-    out = run(Script({1: {"A": Units(100)}, 2: {"A": 0, "B": Quote(800)}}), daily(A=[10] * 4, B=[10] * 4))
-    check(out, (1, "A", "buy", 100, 10), (2, "A", "sell", 100, 10), (2, "B", "buy", 80, 10))
+@pytest.mark.parametrize(
+    ("units", "amount", "bought"), [(100, 800, 80), (100, float("inf"), 100), (60, float("inf"), 100)]
+)
+def test_rule_22_a_quote_may_spend_the_proceeds_of_sells_at_its_open(run, units, amount, bought):
+    out = run(Script({1: {"A": Units(units)}, 2: {"A": 0, "B": Quote(amount)}}), daily(A=[10] * 4, B=[10] * 4))
+    check(out, (1, "A", "buy", units, 10), (2, "A", "sell", units, 10), (2, "B", "buy", bought, 10))
 
 
 def test_rule_30_impact_is_paid_on_what_is_taken_of_the_bar(run):

@@ -5,6 +5,7 @@ only the instant of what it handles. Each change of the book is written as the r
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from trader.core.book import (
@@ -17,11 +18,13 @@ from trader.core.book import (
     book_order,
     book_target,
 )
+from trader.core.events import due, handle
 from trader.core.exits import PRICE_EXITS, Above, After, Below, Exit
 from trader.core.facts import (
     Decided,
     DustLeft,
     ExitHit,
+    Fact,
     Filled,
     Halted,
     MemoKept,
@@ -32,8 +35,10 @@ from trader.core.facts import (
     StrategyFailed,
     TargetSet,
     TimerSet,
+    fact_of,
 )
-from trader.core.instants import duration, to_ns
+from trader.core.feed import Feed
+from trader.core.instants import duration, from_ns, to_ns
 from trader.core.instruments import Converter, Number
 from trader.core.orders import Order
 from trader.core.risk import Denied, Facing, Gate
@@ -58,7 +63,7 @@ class Market(Seen, Protocol):
 class Engine:
     """Decides for one mount. `rows` is what happened, in order; `failure` the last exception of the strategy."""
 
-    __slots__ = ("failure", "gate", "market", "mount", "number", "rows", "strategy", "unknown_held", "wants")
+    __slots__ = ("failure", "gate", "market", "mount", "number", "periods", "rows", "strategy", "unknown_held", "wants")
 
     def __init__(self, strategy: Strategy, mount: Mount, market: Market, number: Converter, gate: Gate | None) -> None:
         self.strategy = strategy
@@ -69,7 +74,22 @@ class Engine:
         self.gate = gate
         self.rows: list[Row] = []
         self.failure: Exception | None = None
+        self.periods: set[int] = set()
         self.unknown_held = 0
+
+    def handle(self, fact: Fact) -> list[Fact]:
+        """Let a fact from outside act, and return the facts that followed; raises ValueError over a tape."""
+        if not isinstance(self.market, Feed):
+            raise ValueError("this engine reads a tape; an engine that is told facts needs a Feed as its market")
+        begin = len(self.rows)
+        handle(self, self.market, fact)
+        return [fact_of(row) for row in self.rows[begin:]]
+
+    def due(self) -> datetime | None:
+        """When the engine next wants a TimerDue."""
+        now_ns = self.market.now_ns
+        at_ns = due(self.mount, self.wants, now_ns)
+        return None if at_ns is None else from_ns(at_ns)
 
     def equity(self) -> Number:
         """Cash plus holdings at the last closed prices."""
@@ -97,9 +117,9 @@ class Engine:
         if decision.remembers:
             self.mount.memo = decision.memo
             self.rows.append((MemoKept, at_ns, self.mount.name, decision.memo))
-        for due in decision.timers:
-            self.mount.timers.add(to_ns(due))
-            self.rows.append((TimerSet, at_ns, self.mount.name, due))
+        for timer in decision.timers:
+            self.mount.timers.add(to_ns(timer))
+            self.rows.append((TimerSet, at_ns, self.mount.name, timer))
         if decision.closes_others:
             self._close_others(decision, view, at_ns)
         for asset, wish in decision.targets.items():

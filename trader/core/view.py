@@ -37,6 +37,7 @@ class Seen(Protocol):
 
     names: list[str]
     index: dict[str, int]
+    now_ns: int
     omitted: set[int]  # rated assets that a view left out for want of a closed bar
 
     def is_tradable(self, asset: str) -> bool:

@@ -1,0 +1,129 @@
+"""The feed: what a live or stepped run has learnt so far, bar by bar and publication by publication.
+
+It answers the same questions as `History` does over a tape, with the same columns and conditions; what it has not been
+told it cannot know. It keeps a bounded past: the longest look-back that anybody declared.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.core.conditions import BarColumns, Column, Condition, Series, newest
+from trader.core.facts import BarClosed, SignalsKnown
+from trader.core.history import LONG_AGO, Floats, Instants
+from trader.core.instants import from_ns, to_ns
+from trader.core.instruments import Converter, Number
+from trader.core.signals import Signal
+from trader.core.view import Bars
+
+Datum = tuple[int, int, float]  # known_at, as_of, value
+BarRow = tuple[int, float, float, float, float, float]
+
+
+class Feed:
+    """Everything learnt about the assets of a universe; `keep` is how many bars and data of each are kept."""
+
+    def __init__(self, names: Sequence[str], number: Converter, keep: int = 1_000) -> None:
+        self.names = sorted(names)
+        self.index = {name: i for i, name in enumerate(self.names)}
+        self.number: Callable[[float], Number] = number
+        self.now_ns = LONG_AGO
+        self.omitted: set[int] = set()
+        self.delisted: set[str] = set()
+        self._keep = keep
+        self._bars: dict[str, list[BarRow]] = {name: [] for name in self.names}
+        self._data: dict[tuple[str, str, str], list[Datum]] = {}  # (group, kind, asset)
+
+    def seek(self, now_ns: int) -> None:
+        """Note the instant that is being handled."""
+        self.now_ns = max(self.now_ns, now_ns)
+
+    def learn_bar(self, bar: BarClosed) -> None:
+        """Take in a closed bar; one that is not newer than the last is dropped."""
+        rows = self._bars.get(bar.asset)
+        at = to_ns(bar.at)
+        if rows is None or (rows and rows[-1][0] >= at):
+            return
+        rows.append((at, bar.open, bar.high, bar.low, bar.close, bar.volume))
+        del rows[: -self._keep]
+
+    def learn_signals(self, publication: SignalsKnown) -> list[str]:
+        """Take in a publication; returns the assets of which something newer than before became known."""
+        group = "rating" if publication.is_rating else "signal"
+        fresh = []
+        for said in publication.signals:
+            rows = self._data.setdefault((group, said.kind, said.asset), [])
+            datum = (to_ns(said.known_at), to_ns(said.as_of), said.value)
+            if rows and rows[-1][1] > datum[1]:
+                continue  # an outdated arrival
+            if rows and rows[-1][0] == datum[0]:
+                rows.pop()
+            rows.append(datum)
+            del rows[: -self._keep]
+            fresh.append(said.asset)
+        return sorted(set(fresh))
+
+    def is_tradable(self, asset: str) -> bool:
+        """Whether the asset is of the universe, has a closed bar, and is not delisted."""
+        return bool(self._bars.get(asset)) and asset not in self.delisted
+
+    def tradable(self) -> NDArray[np.bool_]:
+        """The same for all assets, in the order of names."""
+        return np.asarray([self.is_tradable(name) for name in self.names])
+
+    def mark(self, asset: str) -> Number:
+        """The last closed price."""
+        return self.number(self._bars[asset][-1][4])
+
+    def mark_age_ns(self, asset: str) -> int:
+        """How old the last closed price is."""
+        return self.now_ns - self._bars[asset][-1][0]
+
+    def rating_state(self, kind: str) -> tuple[Floats, Instants]:
+        """Newest values and their as_of of all assets."""
+        values, dates = np.full(len(self.names), np.nan), np.full(len(self.names), LONG_AGO)
+        for i, name in enumerate(self.names):
+            rows = self._data.get(("rating", kind, name))
+            if rows:
+                dates[i], values[i] = rows[-1][1], rows[-1][2]
+        return values, dates
+
+    def signal(self, asset: str, kinds: tuple[str, ...]) -> Signal | None:
+        """The newest signal of the kinds about an asset, or about the market as a whole."""
+        found = [(rows[-1], kind) for kind in kinds if (rows := self._data.get(("signal", kind, asset)))]
+        if not found:
+            return None
+        (known, as_of, value), kind = max(found, key=lambda item: item[0][1])
+        return Signal(asset, kind, value, from_ns(as_of), from_ns(known))
+
+    def bars(self, asset: str, most: int) -> Bars:
+        """The last closed bars, as copies."""
+        return Bars(*self._columns(asset, most))
+
+    def value(self, column: Column, asset: str, max_age_ns: int) -> float:
+        """A column's value now, NaN when unknown."""
+        return newest(column, self.series(asset), max_age_ns, self.now_ns)
+
+    def holds(self, condition: Condition, asset: str, max_age_ns: int) -> bool:
+        """Whether a condition is true now; unknown is not true."""
+        return newest(condition, self.series(asset), max_age_ns, self.now_ns) is True
+
+    def series(self, asset: str) -> Series:
+        """What conditions may look at."""
+        groups: dict[str, dict[str, tuple[Instants, Instants, Floats]]] = {"rating": {}, "signal": {}}
+        for (group, kind, name), rows in self._data.items():
+            if name == asset:
+                known, as_of, value = zip(*rows, strict=True)
+                groups[group][kind] = (
+                    np.asarray(known, np.int64),
+                    np.asarray(as_of, np.int64),
+                    np.asarray(value, float),
+                )
+        return Series(BarColumns(*self._columns(asset, self._keep)), groups["rating"], groups["signal"])
+
+    def _columns(self, asset: str, most: int) -> tuple[Instants, Floats, Floats, Floats, Floats, Floats]:
+        rows = self._bars.get(asset, [])[-most:]
+        table = np.asarray([row[1:] for row in rows], np.float64).reshape(len(rows), 5)
+        opened, high, low, close, volume = (np.ascontiguousarray(table[:, i]) for i in range(5))
+        return np.asarray([row[0] for row in rows], np.int64), opened, high, low, close, volume
