@@ -27,7 +27,7 @@ class Kind:
     rows: Arrivals
     omitted: set[str]
     delay_ns: int
-    withheld: int = 0
+    withheld: Instants
     report: list[str] = field(default_factory=list)
 
 
@@ -77,15 +77,13 @@ def _kind(known: Instants, as_of: Instants, said: Instants, asset: Instants, val
     known, as_of, said, asset = (column[order] for column in (known, as_of, said, asset))
     value = value[order]
     newest = _not_outdated(said, as_of)
-    wakes, withheld = _wakes(known, as_of, said) if is_rating else (known.copy(), 0)
-    keep = newest & (asset >= 0)
-    delays = known - as_of
-    rows = Arrivals(known[keep], as_of[keep], asset[keep].astype(np.int64), value[keep], wakes[keep])
     outdated = int((~newest).sum())
+    known, as_of, said, asset, value = (known[newest], as_of[newest], said[newest], asset[newest], value[newest])
+    wakes, withheld = _wakes(known, as_of, said) if is_rating else (known.copy(), known[:0])
+    keep = asset >= 0
+    rows = Arrivals(known[keep], as_of[keep], asset[keep].astype(np.int64), value[keep], wakes[keep])
     notes = [f"{outdated} outdated arrivals are stored and wake nobody"] if outdated else []
-    if withheld:
-        notes.append(f"{withheld} torn batches woke nobody until completed or confirmed")
-    return Kind(rows, set(), int(np.median(delays)), withheld, notes)
+    return Kind(rows, set(), int(np.median(known - as_of)), withheld, notes)
 
 
 def _not_outdated(asset: Instants, as_of: Instants) -> np.ndarray:
@@ -102,30 +100,39 @@ def _not_outdated(asset: Instants, as_of: Instants) -> np.ndarray:
     return found
 
 
-def _wakes(known: Instants, as_of: Instants, asset: Instants) -> tuple[Instants, int]:
-    """When each row may wake: at once, when its torn batch is completed, or never (-1)."""
+def _wakes(known: Instants, as_of: Instants, asset: Instants) -> tuple[Instants, Instants]:
+    """When each row may wake: at once, when its torn batch is completed or confirmed, or never (-1).
+
+    Also when batches were withheld. Parts with one as_of complete a torn batch; only a newer as_of confirms it.
+    """
     edges = np.append(np.flatnonzero(np.append(True, known[1:] != known[:-1])), len(known))
     wakes = known.copy()
-    sizes = np.diff(edges)
-    if (sizes == sizes[0]).all() and sizes[0] == 1:
-        return wakes, 0
-    before, torn, withheld = 0, None, 0
+    if len(edges) - 1 == len(known):
+        return wakes, known[:0]  # single data have no batch that could be torn
+    torn: list[tuple[int, int]] = []
+    withheld: list[int] = []
+    date, union, before, needed = None, set[int](), 0, 0
     for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        here = set(asset[begin:end].tolist())
-        date = int(as_of[begin:end].max())
-        if torn is not None and torn[2] == date and len(here | torn[1]) >= WHOLE * torn[3]:
-            for a, b in torn[0]:
-                wakes[a:b] = known[begin]
-            before, torn = len(here | torn[1]), None
-            continue
-        if len(here) >= WHOLE * before:
-            before, torn = len(here), None
-            continue
-        withheld += 1
-        wakes[begin:end] = -1
-        if torn is not None and torn[2] == date:
-            torn = ([*torn[0], (begin, end)], torn[1] | here, date, torn[3])
+        here, newest = set(asset[begin:end].tolist()), int(as_of[begin:end].max())
+        is_part = newest == date
+        if not is_part:
+            date, union, needed = newest, set(), before
+        union |= here
+        is_whole = len(union) >= WHOLE * needed
+        if is_part and torn:
+            passes, before = is_whole, len(union)
+        elif len(here) >= WHOLE * before:
+            passes, before = True, len(here)
+        elif is_part and is_whole:
+            passes, before = True, len(union)
         else:
-            torn = ([(begin, end)], here, date, before)
-        before = len(here)
-    return wakes, withheld
+            passes, needed, before = False, before, len(here)
+        torn.append((begin, end))
+        if passes:
+            for first, last in torn:
+                wakes[first:last] = known[begin]
+            torn = []
+        else:
+            withheld.append(int(known[begin]))
+            wakes[begin:end] = -1
+    return wakes, np.asarray(withheld, np.int64)

@@ -16,7 +16,7 @@ from backtests.venue import TapeVenue
 from trader.core.book import Mount, book_bar
 from trader.core.engine import Engine, sells_first
 from trader.core.exits import PRICE_EXITS, STOPS, Above, After, Below, Exit, TrailBy
-from trader.core.history import History, Panel, datums
+from trader.core.history import LONG_AGO, History, Panel, datums
 from trader.core.instants import duration
 from trader.core.instruments import Converter, Number
 from trader.core.matching import Search, Tariff, hits, level
@@ -73,7 +73,6 @@ class Player:
         self.aimed_held: set[str] = set()
         self.due: dict[int, int] = {}  # order -> bar at whose open it may fill
         self.delistings = sorted((at, name) for name, at in panel.delisted_ns.items() if at <= self.last_ns)
-        self.fresh = panel.spans()[2]
         self.names = [*panel.names, MARKET]
         self.opens = [row.item for row in panel.open]
         self.causes: list[str] = []
@@ -82,7 +81,7 @@ class Player:
         self.log = self.venue.log
         self.decisions: list[tuple[int, Wake, Decision]] = []
         self.size = len(panel.opens_ns)
-        self.start_bar = 0
+        self.all_listed = max(panel.spans()[0])
 
     def run(self) -> None:
         """Play the tape to its end."""
@@ -147,7 +146,10 @@ class Player:
         if self.decided:
             for asset in sorted(asset for asset, due in self.decided.items() if due <= at):
                 del self.decided[asset]
+                before = len(self.engine.rows)
                 self.engine.decided_exits(asset, at, new=self._new_ratings(asset, at))
+                if self.wants.on_exit and len(self.engine.rows) > before and "exit" not in self.causes:
+                    self.causes.append("exit")
                 mount.touched.append(asset)
         if mount.touched or mount.placed:
             self._settle(at, at, bar + 1)
@@ -174,6 +176,8 @@ class Player:
         if at in self.pending:
             names.append(self.pending.pop(at))
         if names:
+            if self.history.bar < self.all_listed or self.history.delisted:
+                self._count_omitted()
             wake = Wake(tuple(names), sorted(set(assets)) if len(assets) > 1 else assets, self.names)
             view = View(self.history, self.mount, self.wants, at, wake=wake)
             decision = self.engine.decide(view, at)
@@ -185,6 +189,13 @@ class Player:
             self.decisions.append((at, wake, decision))
         for asset in mine:
             self._aim(self.names[asset], at + 1)
+
+    def _count_omitted(self) -> None:
+        """Note the assets with a wanted datum that a view leaves out for want of a closed bar."""
+        hidden = ~self.history.tradable()
+        for kind in self.wants.ratings:
+            known = self.history.rating_state(kind)[1] > LONG_AGO
+            self.log.omitted.update(np.flatnonzero(known & hidden).tolist())
 
     def _settle(self, at: int, aim_ns: int, live_bar: int) -> None:
         """Bring the cursors in line with what changed in the book: orders to fill, conditions, exits."""
@@ -207,7 +218,7 @@ class Player:
                 or asset in mount.leaving
                 or (target is not None and target.exits)
             ):
-                self._arm(asset, at, live_bar)
+                self._arm(asset, aim_ns, live_bar)
 
     def _aim(self, asset: str, from_ns: int) -> None:
         assert self.conditions is not None
@@ -218,7 +229,7 @@ class Player:
             self.aimed_held.discard(asset)
         self.conditions.aim(self.history.index.get(asset, len(self.history.names)), from_ns, is_held=is_held)
 
-    def _arm(self, asset: str, at: int, live_bar: int) -> None:
+    def _arm(self, asset: str, from_ns: int, live_bar: int) -> None:
         mount = self.mount
         before = self.armed.pop(asset, None)
         if before is not None and before.search.trail is not None:
@@ -240,23 +251,31 @@ class Player:
                 self.panel, self.history.index[asset], priced, first=live_bar, peak=float(holding.peak)
             )
         due = min(
-            [self._due_of(asset, e, at, holding.opened_ns) for _, e in exits if not isinstance(e, PRICE_EXITS)],
+            [
+                self._due_of(asset, e, from_ns, holding.opened_ns, live_bar)
+                for _, e in exits
+                if not isinstance(e, PRICE_EXITS)
+            ],
             default=NEVER,
         )
         if due < NEVER:
             self.decided[asset] = due
 
-    def _due_of(self, asset: str, exit_: Exit, at: int, opened_ns: int) -> int:
+    def _due_of(self, asset: str, exit_: Exit, from_ns: int, opened_ns: int, live_bar: int) -> int:
+        """When a decided exit is due; an `After` already overdue when stated, at the next close."""
         if isinstance(exit_, After):
-            return max(at + 1, opened_ns + duration(exit_.time)) if opened_ns + duration(exit_.time) <= at else (
-                opened_ns + duration(exit_.time)
-            )  # fmt: skip
+            due = opened_ns + duration(exit_.time)
+            if due >= from_ns:
+                return due
+            return int(self.panel.opens_ns[live_bar]) + self.panel.step_ns if live_bar < self.size else NEVER
         assert isinstance(exit_, Above | Below)
         rows = self.panel.ratings.get(exit_.kind)
         if rows is None:
             return NEVER
         known, _, value = datums(rows, self.history.index[asset])
-        found = (known > at) & (value <= exit_.level if isinstance(exit_, Below) else value >= exit_.level)
+        found = (known >= max(from_ns, opened_ns + 1)) & (
+            value <= exit_.level if isinstance(exit_, Below) else value >= exit_.level
+        )
         return int(known[found.argmax()]) if found.any() else NEVER
 
     def _new_ratings(self, asset: str, at: int) -> dict[str, float]:
@@ -298,7 +317,8 @@ class Player:
             if any(isinstance(e, STOPS) for _, e, _ in found) and not all(isinstance(e, STOPS) for _, e, _ in found):
                 self.log.ambiguous += 1
             for number, exit_, price in found:
-                if self.mount.held(asset) is None or self.engine.is_leaving_at_price(asset):
+                overtakes = not self.rests and exit_.share == 1
+                if self.mount.held(asset) is None or (self.engine.is_leaving_at_price(asset) and not overtakes):
                     break
                 order = self.engine.exit_hit(asset, number, exit_, price, at)
                 if self.wants.on_exit and "exit" not in self.causes:

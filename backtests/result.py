@@ -124,8 +124,12 @@ class Result:
             "trail_at_worst": trailing,
             "stale_marks": stale_points(panel, log),
             "unknown_held": self.engine.unknown_held,
-            "withheld_batches": sum(self.tape.withheld.get(k, 0) for k in self.strategy.wants.ratings),
-            "omitted_assets": self.tape.omitted_assets + len(self.engine.market.omitted),
+            "withheld_batches": sum(
+                int((self.tape.withheld[kind] <= panel.closes_ns[-1]).sum())
+                for kind in self.strategy.wants.ratings
+                if kind in self.tape.withheld
+            ),
+            "omitted_assets": self.tape.omitted_assets + len(self.log.omitted),
             "ended_assets": [
                 panel.names[i] for i, last in enumerate(panel.spans()[1]) if last < len(panel.opens_ns) - 1
             ],

@@ -132,18 +132,20 @@ def _moments(
     first_ns, last_ns, max_age = bounds
     missing = tuple(c for c in conditions if ("moments", c, max_age) not in panel.caches)
     if missing:
-        by_asset = [evaluate_all(missing, panel.series(asset), max_age) for asset in range(size)]
+        moments = [evaluate_all(missing, panel.series(asset), max_age) for asset in range(size)]
         for number, one in enumerate(missing):
             panel.caches["moments", one, max_age] = [
-                _woken(panel, one, by_asset[asset][number], asset) for asset in range(size)
+                _woken(panel, one, moments[asset][number], asset) for asset in range(size)
             ]
-    return {
-        one: [
-            times[bisect_left(times, first_ns) : bisect_right(times, last_ns)]
-            for times in cast("list[list[int]]", panel.caches["moments", one, max_age])
+    listed = [int(panel.closes_ns[first]) for first in panel.spans()[0]] + [first_ns]
+    found = {}
+    for one in conditions:
+        by_asset = cast("list[list[int]]", panel.caches["moments", one, max_age])
+        found[one] = [
+            times[bisect_left(times, max(first_ns, listed[asset])) : bisect_right(times, last_ns)]
+            for asset, times in enumerate(by_asset)
         ]
-        for one in conditions
-    }
+    return found
 
 
 def _woken(panel: Panel, condition: Condition, moments: Moments, asset: int) -> list[int]:

@@ -33,7 +33,7 @@ class Tape:
 
     def __init__(
         self, panel: Panel, *, instruments: dict[str, Instrument], report: Sequence[str] = (), label: str | None = None,
-        delay_ns: int | None = None, omitted: int = 0, withheld: dict[str, int] | None = None,
+        delay_ns: int | None = None, omitted: int = 0, withheld: dict[str, Instants] | None = None,
     ) -> None:  # fmt: skip
         self.panel = panel
         self.instruments = instruments
@@ -69,14 +69,14 @@ class Tape:
         names, panel, report = _panel(bars)
         known = _instruments(instruments, names)
         omitted: set[str] = set()
-        withheld: dict[str, int] = {}
+        withheld: dict[str, Instants] = {}
         delays: list[int] = []
         for what, frame in (("ratings", ratings), ("signals", signals)):
             for kind, rows in arrivals(what, frame, names, delay=delay).items():
                 getattr(panel, what)[kind] = rows.rows
                 omitted |= rows.omitted
                 delays.append(rows.delay_ns)
-                if what == "ratings" and rows.withheld:
+                if len(rows.withheld):
                     withheld[kind] = rows.withheld
                 report.extend(rows.report)
         for name, one in known.items():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trader.core.instruments import Converter, Number, Terms
     from trader.core.matching import Tariff
 
+INFINITE = float("inf")
 SHORT = 1e-12  # binary cash may be short by this share of the start
 
 
@@ -29,6 +30,7 @@ class Log:
     cash: list[Number] = field(default_factory=list)
     ambiguous: int = 0
     trails: list[tuple[int, int, int, float, float]] = field(default_factory=list)  # asset, first, end, share, peak
+    omitted: set[int] = field(default_factory=set)  # assets with a wanted datum that views left out
     waits: list[int] = field(default_factory=list)  # ns from decision to fill at an open
 
 
@@ -51,23 +53,20 @@ class TapeVenue:
         terms = mount.terms_of(order.asset, order.venue)
         index = self.history.index[order.asset]
         fee_share = tariff.fee if order.side < 0 or not terms.fee_received else mount.ledger.zero
-        price, quantity = self._wanted(order, mid, terms, self.volumes[index](bar), fee_share=fee_share)
-        is_capped = False
-        if tariff.participation is not None:
-            room = self._room(order.asset, terms, bar, self.volumes[index](bar))
-            if room is not None and quantity > room:
-                quantity, is_capped = room, True
+        volume = self.volumes[index](bar)
+        room = None if tariff.participation is None else self._room(order.asset, terms, bar, volume)
+        price, quantity, is_capped = self._wanted(order, mid, terms, volume, fee_share=fee_share, room=room)
         is_cut = False
         if order.side > 0:
             cash = mount.ledger.cash[order.venue]
             if quantity * price * (tariff.one + fee_share) > cash + self.short:
                 affordable = terms.lots(max(cash, mount.ledger.zero) / (price * (tariff.one + fee_share)))
                 is_cut, is_capped = True, False
-                quantity = (
-                    mount.ledger.zero
-                    if terms.min_notional is not None and affordable * price < terms.min_notional
-                    else affordable
+                is_nothing = affordable * price <= self.short or (
+                    order.quantity is not None and affordable <= order.quantity * self.number(1e-9)
                 )
+                too_small = terms.min_notional is not None and affordable * price < terms.min_notional
+                quantity = mount.ledger.zero if is_nothing or too_small else affordable
         if quantity > 0:
             self._book(order, quantity, price, bar, at, terms=terms)
         if is_cut:
@@ -87,20 +86,21 @@ class TapeVenue:
             self.engine.close(order, "filled", at)
 
     def _wanted(
-        self, order: Order, mid: Number, terms: Terms, volume: float, *, fee_share: Number
-    ) -> tuple[Number, Number]:
+        self, order: Order, mid: Number, terms: Terms, volume: float, *, fee_share: Number, room: Number | None
+    ) -> tuple[Number, Number, bool]:
+        """Price and quantity before cash is asked, and whether the volume held some of it back."""
         tariff, left = self.tariff, order.left
         assert left is not None
+        if order.spend is not None and left == INFINITE:
+            left = max(self.mount.ledger.cash[order.venue], self.mount.ledger.zero)
+        by_cost = order.quantity is None
         share = None
         if tariff.impact is not None and volume > 0:
-            guess = (
-                left if order.quantity is not None else left / (tariff.price(mid, 1, terms) * (tariff.one + fee_share))
-            )
-            share = guess / self.number(volume)
+            taken = left / (tariff.price(mid, 1, terms) * (tariff.one + fee_share)) if by_cost else left
+            share = (taken if room is None else min(taken, room)) / self.number(volume)
         price = tariff.price(mid, order.side, terms, share)
-        if order.quantity is not None:
-            return price, left
-        return price, terms.lots(left / (price * (tariff.one + fee_share)))
+        quantity = terms.lots(left / (price * (tariff.one + fee_share))) if by_cost else left
+        return (price, quantity, False) if room is None or quantity <= room else (price, room, True)
 
     def _room(self, asset: str, terms: Terms, bar: int, volume: float) -> Number | None:
         if volume != volume:  # noqa: PLR0124  # NaN: the volume is not known

@@ -162,7 +162,7 @@ class Engine:
         terms = buy_at(mount.terms[asset], mount.ledger.cash) if is_flat else mount.terms_of(asset, holding.venue)  # type: ignore[union-attr]
         mark = self.market.mark(asset)
         if by_cost:
-            order = spending(size.amount, mount.ledger.cash[terms.venue], terms=terms, number=self.number)  # type: ignore[union-attr]
+            order = spending(size.amount, terms=terms, number=self.number)  # type: ignore[union-attr]
         else:
             zero = mount.ledger.zero
             held = zero if holding is None else holding.quantity

@@ -29,7 +29,6 @@ class Feed:
         self.index = {name: i for i, name in enumerate(self.names)}
         self.number: Callable[[float], Number] = number
         self.now_ns = LONG_AGO
-        self.omitted: set[int] = set()
         self.delisted: set[str] = set()
         self._keep = keep
         self._bars: dict[str, list[BarRow]] = {name: [] for name in self.names}

@@ -184,7 +184,7 @@ class History:
 
     __slots__ = (
         "_columns", "_dense", "_first", "_last", "_marks", "_states", "bar", "delisted", "index", "is_close",
-        "names", "now_ns", "number", "omitted", "panel",
+        "names", "now_ns", "number", "panel",
     )  # fmt: skip
 
     def __init__(self, panel: Panel, number: Converter, kinds: Mapping[str, tuple[str, ...]]) -> None:
@@ -198,7 +198,6 @@ class History:
         self._columns: dict[object, Callable[[int], float]] = {}
         self._first, self._last, self._dense = panel.spans()
         self.delisted: set[str] = set()
-        self.omitted: set[int] = set()
         self._marks = [row.item for row in panel.close]
         # one place more than names: data about the market as a whole
         self._states = {

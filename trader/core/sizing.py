@@ -58,11 +58,9 @@ def missing(
     return Missing(side, quantity, None)
 
 
-def spending(amount: float, cash: Number, *, terms: Terms, number: Converter) -> Missing | str:
-    """The order by cost: spend the amount, at most the free cash when it is infinite."""
-    spend = cash if math.isinf(amount) else number(amount)
-    if not spend > 0:
-        return "cash"
+def spending(amount: float, *, terms: Terms, number: Converter) -> Missing | str:
+    """The order by cost: spend the amount; an infinite one spends the free cash at its fill."""
+    spend = number(amount)
     if terms.min_notional is not None and spend < terms.min_notional:
         return "minimum"
     return Missing(1, None, spend)

@@ -38,7 +38,6 @@ class Seen(Protocol):
     names: list[str]
     index: dict[str, int]
     now_ns: int
-    omitted: set[int]  # rated assets that a view left out for want of a closed bar
 
     def is_tradable(self, asset: str) -> bool:
         """Whether the asset has an instrument, a closed bar, and is not delisted."""
@@ -217,10 +216,7 @@ class View:
             raise KeyError(f"rating {kind!r} is not in Wants(ratings={self._wants.ratings}); list it to read it")
         values, as_of = self._seen.rating_state(kind)
         fresh = self._now_ns - as_of <= duration(self._wants.max_age)
-        shown = self._seen.tradable()
-        if not shown.all():
-            self._seen.omitted.update(np.flatnonzero(fresh & ~shown).tolist())
-            fresh &= shown
+        fresh &= self._seen.tradable()
         return Ratings(self._seen.names, self._seen.index, values, as_of, np.flatnonzero(fresh), self._now_ns)
 
     def knows(self, asset: str) -> bool:
