@@ -239,6 +239,10 @@ class Player:
         if holding is None:
             return
         exits = self.engine.armed(asset)
+        waiting = self.engine.armed(asset, decided=True) if asset in mount.targets else exits
+        due = [self._due_of(asset, e, from_ns, holding.opened_ns) for _, e in waiting if not isinstance(e, PRICE_EXITS)]
+        if due and min(due) < NEVER:
+            self.decided[asset] = min(due)
         if not exits:
             return
         if any(isinstance(e, TrailBy) for _, e in exits):
@@ -250,24 +254,11 @@ class Player:
             self.armed[asset] = Armed(
                 self.panel, self.history.index[asset], priced, first=live_bar, peak=float(holding.peak)
             )
-        due = min(
-            [
-                self._due_of(asset, e, from_ns, holding.opened_ns, live_bar)
-                for _, e in exits
-                if not isinstance(e, PRICE_EXITS)
-            ],
-            default=NEVER,
-        )
-        if due < NEVER:
-            self.decided[asset] = due
 
-    def _due_of(self, asset: str, exit_: Exit, from_ns: int, opened_ns: int, live_bar: int) -> int:
-        """When a decided exit is due; an `After` already overdue when stated, at the next close."""
+    def _due_of(self, asset: str, exit_: Exit, from_ns: int, opened_ns: int) -> int:
+        """When a decided exit is due; an `After` already overdue when stated, at once."""
         if isinstance(exit_, After):
-            due = opened_ns + duration(exit_.time)
-            if due >= from_ns:
-                return due
-            return int(self.panel.opens_ns[live_bar]) + self.panel.step_ns if live_bar < self.size else NEVER
+            return max(opened_ns + duration(exit_.time), from_ns)
         assert isinstance(exit_, Above | Below)
         rows = self.panel.ratings.get(exit_.kind)
         if rows is None:
@@ -317,8 +308,9 @@ class Player:
             if any(isinstance(e, STOPS) for _, e, _ in found) and not all(isinstance(e, STOPS) for _, e, _ in found):
                 self.log.ambiguous += 1
             for number, exit_, price in found:
-                overtakes = not self.rests and exit_.share == 1
-                if self.mount.held(asset) is None or (self.engine.is_leaving_at_price(asset) and not overtakes):
+                if self.mount.held(asset) is None:
+                    break
+                if self.engine.is_leaving_at_price(asset) and (self.rests or not self.engine.may_exit(asset, exit_)):
                     break
                 order = self.engine.exit_hit(asset, number, exit_, price, at)
                 if self.wants.on_exit and "exit" not in self.causes:
@@ -362,12 +354,13 @@ class Player:
         if bar >= self.size or self.panel.opens_ns[bar] != at:
             return
         orders = [order for order in self.mount.orders.values() if self.due[order.number] == bar]
+        filled = len(self.log.bar)
         for order in sells_first(orders) if len(orders) > 1 else orders:
             self.log.waits.append(at - order.placed_ns)
             self.venue.trade(order, self.number(self.opens[self.history.index[order.asset]](bar)), bar, at)
             if order.state != CLOSED:
                 self.due[order.number] = self._tradable(order.asset, bar + 1)
-        if self.wants.on_fill and orders:
+        if self.wants.on_fill and len(self.log.bar) > filled:
             self.pending[at + self.panel.step_ns] = "fill"
         if self.mount.touched:
             self._settle(at, at + 1, bar)

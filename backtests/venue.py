@@ -56,12 +56,12 @@ class TapeVenue:
         volume = self.volumes[index](bar)
         room = None if tariff.participation is None else self._room(order.asset, terms, bar, volume)
         price, quantity, is_capped = self._wanted(order, mid, terms, volume, fee_share=fee_share, room=room)
-        is_cut = False
+        is_cut, held_back = False, quantity
         if order.side > 0:
             cash = mount.ledger.cash[order.venue]
             if quantity * price * (tariff.one + fee_share) > cash + self.short:
                 affordable = terms.lots(max(cash, mount.ledger.zero) / (price * (tariff.one + fee_share)))
-                is_cut, is_capped = True, False
+                is_cut, held_back = True, quantity
                 is_nothing = affordable * price <= self.short or (
                     order.quantity is not None and affordable <= order.quantity * self.number(1e-9)
                 )
@@ -69,7 +69,10 @@ class TapeVenue:
                 quantity = mount.ledger.zero if is_nothing or too_small else affordable
         if quantity > 0:
             self._book(order, quantity, price, bar, at, terms=terms)
-        if is_cut:
+        if is_cut and is_capped:  # what the volume held back stays working, what cash cut does not
+            gone = held_back - quantity
+            self.engine.cut(order, gone if order.quantity is not None else gone * price * (tariff.one + fee_share), at)
+        if is_cut and not is_capped:
             self.engine.close(order, "cash", at)
         elif not is_capped and order.asset in mount.orders:
             self.engine.close(order, "filled" if quantity > 0 else "lot", at)

@@ -18,6 +18,7 @@ from trader.core.facts import (
     MemoKept,
     OrderAccepted,
     OrderClosed,
+    OrderCut,
     OrderPlaced,
     OrderSending,
     OrderUnknown,
@@ -89,6 +90,12 @@ def book_order(mount: Mount, order: Order) -> None:
     mount.orders[order.asset] = order
     mount.orders_made = order.number
     mount.placed.append(order)
+
+
+def book_cut(order: Order, amount: Number) -> None:
+    """Note that a part of an order is given up."""
+    assert order.left is not None
+    order.left -= amount
 
 
 def book_close(mount: Mount, order: Order) -> None:
@@ -167,6 +174,8 @@ class Book:
                         order.state = next_state(order.state, type(fact).__name__)
             case Filled(mount=name) | ExitHit(mount=name) | DustLeft(mount=name):
                 _apply_trade(self.mounts[name], fact)
+            case OrderCut(mount=name, asset=asset, amount=amount):
+                book_cut(self.mounts[name].orders[asset], amount)
             case MemoKept(mount=name, memo=memo):
                 self.mounts[name].memo = memo
             case TimerSet(mount=name, due=due):

@@ -11,6 +11,7 @@ from typing import Protocol
 from trader.core.book import (
     Mount,
     book_close,
+    book_cut,
     book_dust,
     book_exit,
     book_filled,
@@ -29,6 +30,7 @@ from trader.core.facts import (
     Halted,
     MemoKept,
     OrderClosed,
+    OrderCut,
     OrderPlaced,
     Refused,
     Row,
@@ -40,6 +42,7 @@ from trader.core.facts import (
 from trader.core.feed import Feed
 from trader.core.instants import duration, from_ns, to_ns
 from trader.core.instruments import Converter, Number
+from trader.core.ledger import Holding
 from trader.core.orders import Order
 from trader.core.risk import Denied, Facing, Gate
 from trader.core.routing import buy_at
@@ -257,6 +260,11 @@ class Engine:
         self.rows.append((DustLeft, at_ns, self.mount.name, asset))
         book_dust(self.mount, asset)
 
+    def cut(self, order: Order, amount: Number, at_ns: int) -> None:
+        """Give up a part of what is left of an order, for want of cash."""
+        self.rows.append((OrderCut, at_ns, self.mount.name, order.number, order.asset, amount))
+        book_cut(order, amount)
+
     def close(self, order: Order, reason: str, at_ns: int, *, lapses: bool = True) -> None:
         """Close an order; with it lapses a target of which nothing is held."""
         self.rows.append((OrderClosed, at_ns, self.mount.name, order.number, order.asset, reason))
@@ -282,14 +290,17 @@ class Engine:
         working = self.mount.orders.get(asset)
         return asset in self.mount.exiting and (working is None or not working.waits)
 
-    def armed(self, asset: str) -> tuple[tuple[int, Exit], ...]:
-        """The exits of a holding that have not fired, with their numbers; none while one is being carried out."""
+    def armed(self, asset: str, *, decided: bool = False) -> tuple[tuple[int, Exit], ...]:
+        """The exits of a holding that have not fired, with their numbers; none while a price exit is carried out.
+
+        decided: also the others while one is, since an exit of all overtakes one of a part.
+        """
         mount = self.mount
         target = mount.targets.get(asset)
         exits = mount.leaving.get(asset, ()) if target is None else target.exits
-        if not exits or self.is_leaving_at_price(asset):
+        if not exits or (not decided and self.is_leaving_at_price(asset)):
             return ()
-        only_priced = asset in mount.exiting
+        only_priced = asset in mount.exiting and not decided
         spent = mount.spent.get(asset, ())
         return tuple(
             [(n, e) for n, e in enumerate(exits) if n not in spent and (not only_priced or isinstance(e, PRICE_EXITS))]
@@ -320,19 +331,16 @@ class Engine:
     def decided_exits(self, asset: str, at_ns: int, *, new: dict[str, float]) -> None:
         """Fire `After` when its time has come, `Below` and `Above` on the new ratings given by kind."""
         holding = self.mount.held(asset)
-        for number, exit_ in self.armed(asset) if holding is not None else ():
-            assert holding is not None
-            match exit_:
-                case After(time):
-                    hit = at_ns >= holding.opened_ns + duration(time)
-                case Below(at, kind):
-                    hit = at_ns > holding.opened_ns and new.get(kind, float("nan")) <= at
-                case Above(at, kind):
-                    hit = at_ns > holding.opened_ns and new.get(kind, float("nan")) >= at
-                case _:
-                    hit = False
-            if hit and asset not in self.mount.exiting:
+        if holding is None:
+            return
+        hits = [(n, e) for n, e in self.armed(asset, decided=True) if _is_due(e, holding, at_ns, new)]
+        for number, exit_ in sorted(hits, key=lambda hit: (hit[1].share < 1, hit[0])):
+            if self.may_exit(asset, exit_):
                 self.exit_hit(asset, number, exit_, self.market.mark(asset), at_ns)
+
+    def may_exit(self, asset: str, exit_: Exit) -> bool:
+        """Whether an exit may act: none is being carried out, or it takes all where that one takes a part."""
+        return asset not in self.mount.exiting or (exit_.share == 1 and asset in self.mount.targets)
 
     def delisted(self, asset: str, loss: float, at_ns: int) -> None:
         """Cancel the asset's order and write its holding off at the last close less the loss."""
@@ -366,6 +374,17 @@ class Engine:
             )  # fmt: skip
         if asset in mount.targets:
             self._note_target(asset, NOTHING, at_ns)
+
+
+def _is_due(exit_: Exit, holding: Holding, at_ns: int, new: dict[str, float]) -> bool:
+    match exit_:
+        case After(time):
+            return at_ns >= holding.opened_ns + duration(time)
+        case Below(at, kind):
+            return at_ns > holding.opened_ns and new.get(kind, float("nan")) <= at
+        case Above(at, kind):
+            return at_ns > holding.opened_ns and new.get(kind, float("nan")) >= at
+    return False
 
 
 def sells_first(orders: Sequence[Order]) -> list[Order]:

@@ -146,6 +146,17 @@ class OrderClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderCut:
+    """Part of what was left of an order was given up for want of cash: units, or money where it is spent."""
+
+    at: datetime
+    mount: str
+    order: int
+    asset: str
+    amount: Number
+
+
+@dataclass(frozen=True, slots=True)
 class Filled:
     """Part of an order (None: a write-off) traded at `price`; the fee is in `fee_asset` ("quote" = money)."""
 
@@ -233,7 +244,7 @@ class Resumed:
 
 Fact = (
     SignalsKnown | BarClosed | PriceSeen | TimerDue | Decided | StrategyFailed | TargetSet | OrderPlaced | OrderSending
-    | OrderAccepted | OrderUnknown | CancelAsked | OrderClosed | Filled | ExitHit | DustLeft | Refused | MemoKept
+    | OrderAccepted | OrderUnknown | CancelAsked | OrderClosed | OrderCut | Filled | ExitHit | DustLeft | Refused | MemoKept
     | TimerSet | Halted | Resumed
 )  # fmt: skip
 Row = tuple[object, ...]
