@@ -20,7 +20,7 @@ from trader.core.history import LONG_AGO, History, Panel, datums
 from trader.core.instants import duration
 from trader.core.instruments import Converter, Number
 from trader.core.matching import Search, Tariff, hits, level
-from trader.core.orders import CLOSED
+from trader.core.orders import CLOSED, Order
 from trader.core.signals import MARKET
 from trader.core.strategy import Decision, Wake
 from trader.core.view import Strategy, View
@@ -312,6 +312,11 @@ class Player:
                     break
                 if self.engine.is_leaving_at_price(asset) and (self.rests or not self.engine.may_exit(asset, exit_)):
                     break
+                waiting = self.mount.orders.get(asset) if exit_.share < 1 else None
+                if waiting is not None and not waiting.waits:
+                    waiting = None
+                if waiting is not None and not self.rests:
+                    continue  # one of a part does not disturb an exit that waits for the same open
                 order = self.engine.exit_hit(asset, number, exit_, price, at)
                 if self.wants.on_exit and "exit" not in self.causes:
                     self.causes.append("exit")
@@ -321,8 +326,17 @@ class Player:
                     if order.state != CLOSED:
                         self.due[order.number] = self._tradable(asset, bar + 1)
                         self.mount.placed.remove(order)
+                    elif waiting is not None:
+                        self._resume(waiting, at)
         if due:
             self._settle(at, at, bar + 1)
+
+    def _resume(self, waiting: Order, at: int) -> None:
+        """Place anew what is left of a waiting exit that one of a part came before."""
+        again = self.engine.resume(waiting, at)
+        if again is not None:
+            self.mount.placed.remove(again)
+            self.due[again.number] = self.due[waiting.number]
 
     def _delist(self, at: int) -> None:
         while self.delistings and self.delistings[0][0] <= at:

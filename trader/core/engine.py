@@ -20,7 +20,7 @@ from trader.core.book import (
     book_target,
 )
 from trader.core.events import due, handle
-from trader.core.exits import PRICE_EXITS, Above, After, Below, Exit
+from trader.core.exits import PRICE_EXITS, Exit, is_due
 from trader.core.facts import (
     Decided,
     DustLeft,
@@ -40,9 +40,8 @@ from trader.core.facts import (
     fact_of,
 )
 from trader.core.feed import Feed
-from trader.core.instants import duration, from_ns, to_ns
+from trader.core.instants import from_ns, to_ns
 from trader.core.instruments import Converter, Number
-from trader.core.ledger import Holding
 from trader.core.orders import Order
 from trader.core.risk import Denied, Facing, Gate
 from trader.core.routing import buy_at
@@ -328,12 +327,22 @@ class Engine:
         name = f"exit {type(exit_).__name__}"
         return self._place(asset, holding.venue, Missing(-1, quantity, None), name, at_ns, is_exit=True)
 
+    def resume(self, order: Order, at_ns: int) -> Order | None:
+        """Place anew what is left of an exit's order, as far as it is still held; None when nothing is."""
+        holding = self.mount.held(order.asset)
+        if holding is None or order.left is None:
+            return None
+        quantity = self.mount.terms_of(order.asset, order.venue).lots(min(order.left, holding.quantity))
+        if not quantity:
+            return None
+        return self._place(order.asset, order.venue, Missing(-1, quantity, None), order.why, at_ns, is_exit=True)
+
     def decided_exits(self, asset: str, at_ns: int, *, new: dict[str, float]) -> None:
         """Fire `After` when its time has come, `Below` and `Above` on the new ratings given by kind."""
         holding = self.mount.held(asset)
         if holding is None:
             return
-        hits = [(n, e) for n, e in self.armed(asset, decided=True) if _is_due(e, holding, at_ns, new)]
+        hits = [(n, e) for n, e in self.armed(asset, decided=True) if is_due(e, holding.opened_ns, at_ns, new=new)]
         for number, exit_ in sorted(hits, key=lambda hit: (hit[1].share < 1, hit[0])):
             if self.may_exit(asset, exit_):
                 self.exit_hit(asset, number, exit_, self.market.mark(asset), at_ns)
@@ -374,17 +383,6 @@ class Engine:
             )  # fmt: skip
         if asset in mount.targets:
             self._note_target(asset, NOTHING, at_ns)
-
-
-def _is_due(exit_: Exit, holding: Holding, at_ns: int, new: dict[str, float]) -> bool:
-    match exit_:
-        case After(time):
-            return at_ns >= holding.opened_ns + duration(time)
-        case Below(at, kind):
-            return at_ns > holding.opened_ns and new.get(kind, float("nan")) <= at
-        case Above(at, kind):
-            return at_ns > holding.opened_ns and new.get(kind, float("nan")) >= at
-    return False
 
 
 def sells_first(orders: Sequence[Order]) -> list[Order]:

@@ -121,3 +121,15 @@ class Above:
 Exit = FallBy | RiseBy | TrailBy | FallTo | RiseTo | After | Below | Above
 PRICE_EXITS = (FallBy, TrailBy, FallTo, RiseBy, RiseTo)
 STOPS = (FallBy, TrailBy, FallTo)
+
+
+def is_due(exit_: Exit, opened_ns: int, at_ns: int, *, new: dict[str, float]) -> bool:
+    """Whether a decided exit of a holding opened at `opened_ns` is due, given the ratings by kind that are new now."""
+    match exit_:
+        case After(time):
+            return at_ns >= opened_ns + duration(time)
+        case Below(at, kind):
+            return at_ns > opened_ns and new.get(kind, float("nan")) <= at
+        case Above(at, kind):
+            return at_ns > opened_ns and new.get(kind, float("nan")) >= at
+    return False
