@@ -193,9 +193,9 @@ class Player:
     def _count_omitted(self) -> None:
         """Note the assets with a wanted datum that a view leaves out for want of a closed bar."""
         hidden = ~self.history.tradable()
-        for kind in self.wants.ratings:
-            known = self.history.rating_state(kind)[1] > LONG_AGO
-            self.log.omitted.update(np.flatnonzero(known & hidden).tolist())
+        states = [self.history.rating_state(kind) for kind in self.wants.ratings]
+        for _, as_of in states + [self.history.signal_state(kind) for kind in self.wants.signals]:
+            self.log.omitted.update(np.flatnonzero((as_of > LONG_AGO) & hidden).tolist())
 
     def _settle(self, at: int, aim_ns: int, live_bar: int) -> None:
         """Bring the cursors in line with what changed in the book: orders to fill, conditions, exits."""

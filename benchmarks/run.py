@@ -39,7 +39,9 @@ def walk(rng: np.random.Generator, count: int, spread: float, start: float) -> d
 
 def frame(columns: dict[str, np.ndarray], asset: str, freq: str) -> pd.DataFrame:
     """One asset's long frame."""
-    return pd.DataFrame({"ts": pd.date_range(START, periods=len(columns["open"]), freq=freq), "asset": asset, **columns})
+    return pd.DataFrame(
+        {"ts": pd.date_range(START, periods=len(columns["open"]), freq=freq), "asset": asset, **columns}
+    )
 
 
 def flips() -> tuple[Tape, Any]:
@@ -123,7 +125,9 @@ def main() -> None:
             }
         )  # fmt: skip
     print(pd.DataFrame(rows).to_string(index=False))
-    print(f"Python {platform.python_version()}, numpy {np.__version__}, {platform.machine()}; {asked.runs} runs, medians")
+    print(
+        f"Python {platform.python_version()}, numpy {np.__version__}, {platform.machine()}; {asked.runs} runs, medians"
+    )
     if asked.json is not None:
         asked.json.write_text(json.dumps({"python": sys.version, "rows": rows}, indent=1) + "\n")
 

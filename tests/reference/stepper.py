@@ -52,6 +52,7 @@ class Stepper:
         self.latency = duration(latency)
         self.next_open = exits == "next_open"
         self.news = News()
+        self.wished = set()  # assets whose stated target is over zero and whose exits have not taken it back
         self.wakes = Wakes(self.wants)
         self.memo = None
         self.timers = set()
@@ -92,7 +93,7 @@ class Stepper:
         return bool(self.closed.get(asset)) and asset not in self.delisted
 
     def stands(self, asset):
-        return self.account.stands(asset)
+        return asset in self.wished and self.account.stands(asset)
 
     def mark(self, asset):
         return self.closed[asset][-1].close
@@ -215,6 +216,8 @@ class Stepper:
 
     def exit_order(self, asset, quantity, eligible, why, *, full, resting):
         """One exit order per asset: a second exit joins what the first still has to sell."""
+        if full:
+            self.wished.discard(asset)
         account = self.account
         held = account.holding(asset)
         order = account.orders.get(asset)
@@ -300,6 +303,7 @@ class Stepper:
             return self.refuse(at, asset, "exiting")
         figure = size.amount if isinstance(size, Quote) else size.quantity if isinstance(size, Units) else size
         leaves = figure <= 0
+        (self.wished.discard if leaves else self.wished.add)(asset)
         if isinstance(size, Quote) and not leaves and (held.counts or order is not None):
             return self.restate_exits(held, target)
         account.orders.pop(asset, None)

@@ -246,7 +246,14 @@ class History:
 
     def rating_state(self, kind: str) -> tuple[Floats, Instants]:
         """Newest values and their as_of of all assets."""
-        state = self._states.get(("ratings", kind))
+        return self._newest("ratings", kind)
+
+    def signal_state(self, kind: str) -> tuple[Floats, Instants]:
+        """The same for signals."""
+        return self._newest("signals", kind)
+
+    def _newest(self, group: str, kind: str) -> tuple[Floats, Instants]:
+        state = self._states.get((group, kind))
         if state is None:
             return np.full(len(self.names), np.nan), np.full(len(self.names), LONG_AGO)
         state.advance(self.now_ns)
