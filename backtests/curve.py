@@ -17,34 +17,33 @@ OLD = 3  # bars after which a mark is called stale
 def curve(panel: Panel, log: Log, cash_start: float, *, cash_only: bool = False) -> Floats:
     """Equity at each close; fills at an open or inside a bar count from that bar's close on."""
     size = len(panel.opens_ns)
-    bars = np.minimum(np.asarray(log.bar, np.int64), size)
+    bars = np.minimum(np.asarray([fill[0] for fill in log.fills], np.int64), size)
     runs = np.diff(np.concatenate(([0], bars, [size])))
-    equity = np.repeat(np.concatenate(([cash_start], np.asarray([float(c) for c in log.cash]))), runs)
+    equity = np.repeat(np.asarray([cash_start, *(fill[3] for fill in log.fills)], np.float64), runs)
     if cash_only:
         return equity
     for asset, at, quantity in positions(log):
-        edges = [*np.minimum(at, size).tolist(), size]
-        closes = marks(panel, asset)
-        for begin, end, held in zip(edges[:-1], edges[1:], quantity, strict=True):
-            if held and end > begin:
-                equity[begin:end] += held * closes[begin:end]
+        edges = np.append(np.minimum(at, size), size)
+        begin, end = int(edges[0]), int(edges[-1]) if quantity[-1] else int(edges[-2])
+        held = np.repeat(quantity, np.diff(edges))[: end - begin]
+        equity[begin:end] += held * marks(panel, asset)[begin:end]
     return equity
 
 
-def positions(log: Log) -> list[tuple[int, Instants, list[float]]]:
+def positions(log: Log) -> list[tuple[int, Instants, Floats]]:
     """By asset: the bars at which its quantity changed, and the quantity from then on."""
-    assets = np.asarray(log.asset, np.int64)
+    bars, assets = (np.asarray([fill[i] for fill in log.fills], np.int64) for i in (0, 1))
     order = np.argsort(assets, kind="stable")
-    bars = np.asarray(log.bar, np.int64)[order]
-    changes = [log.change[i] for i in order.tolist()]
+    bars = bars[order]
+    is_exact = bool(log.fills) and not isinstance(log.fills[0][2], float)
+    changes = np.asarray([fill[2] for fill in log.fills], object if is_exact else np.float64)[order]
     edges = np.flatnonzero(np.diff(assets[order])) + 1
     found = []
     for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), len(order)], strict=True):
         if end > begin:
-            held, running = [], changes[begin] * 0
-            for change in changes[begin:end]:
-                running += change
-                held.append(float(running) if abs(running) > 1e-12 * abs(change) else 0.0)
+            mine = changes[begin:end]
+            held = np.cumsum(mine)
+            held = np.where(abs(held) > abs(mine) * type(mine[0])("1e-12"), held, 0).astype(np.float64)
             found.append((int(assets[order[begin]]), bars[begin:end], held))
     return found
 

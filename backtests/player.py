@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from backtests.schedule import NEVER, ByCondition, Fixed
+from backtests.arming import Arming
+from backtests.schedule import ByCondition, Fixed
 from backtests.venue import TapeVenue
-from trader.core.book import Mount, book_bar
+from trader.core.book import Mount
 from trader.core.engine import Engine, sells_first
-from trader.core.exits import PRICE_EXITS, STOPS, Above, After, Below, Exit, TrailBy
-from trader.core.history import LONG_AGO, History, Panel, datums
-from trader.core.instants import duration
-from trader.core.instruments import Converter, Number
-from trader.core.matching import Search, Tariff, hits, level
+from trader.core.exits import STOPS
+from trader.core.history import LONG_AGO, History, Panel
+from trader.core.instruments import Converter, Number, plainly
+from trader.core.matching import Tariff, hits, level
 from trader.core.orders import CLOSED, Order
 from trader.core.signals import MARKET
 from trader.core.strategy import Decision, Wake
@@ -28,26 +28,6 @@ from trader.core.view import Strategy, View
 
 class StrategyError(ValueError):
     """The strategy raised during a replay."""
-
-
-class Armed:
-    """The price exits of one holding, with the search for the first bar that hits them."""
-
-    __slots__ = ("at", "exits", "high", "low", "peak", "search")
-
-    def __init__(
-        self, panel: Panel, at: int, exits: Sequence[tuple[int, Exit, Number]], *, first: int, peak: float
-    ) -> None:
-        self.at = at
-        self.exits = exits
-        self.peak = peak
-        self.low, self.high = panel.searchable(at)
-        stops = [float(lv) for _, e, lv in exits if isinstance(e, STOPS) and not isinstance(e, TrailBy)]
-        goals = [float(lv) for _, e, lv in exits if not isinstance(e, STOPS)]
-        trails = [e.by for _, e, _ in exits if isinstance(e, TrailBy)]
-        self.search = Search(
-            first, max(stops, default=float("-inf")), min(goals, default=float("inf")), min(trails, default=None), peak
-        )
 
 
 class Player:
@@ -65,23 +45,22 @@ class Player:
         self.first_ns, self.last_ns = int(panel.opens_ns[0]), int(panel.opens_ns[-1]) + panel.step_ns
         wants = engine.wants
         self.wants = wants
+        self.names = [*panel.names, MARKET]
         self.fixed = Fixed(panel, wants, self.first_ns, self.last_ns)
-        self.conditions = ByCondition(panel, wants, self.first_ns, self.last_ns) if wants.conditions else None
-        self.armed: dict[str, Armed] = {}
-        self.decided: dict[str, int] = {}  # asset -> when its next `After`, `Below` or `Above` is due
-        self.peaks: dict[str, tuple[int, int]] = {}  # asset -> when opened, first bar not yet in its peak
-        self.aimed_held: set[str] = set()
+        self.conditions = ByCondition(panel, wants, self.first_ns, self.names) if wants.conditions else None
         self.due: dict[int, int] = {}  # order -> bar at whose open it may fill
         self.delistings = sorted((at, name) for name, at in panel.delisted_ns.items() if at <= self.last_ns)
-        self.names = [*panel.names, MARKET]
         self.opens = [row.item for row in panel.open]
         self.causes: list[str] = []
         self.pending: dict[int, str] = {}  # instant -> cause of a wake after a fill
         self.venue = TapeVenue(engine, panel, history, tariff, number=number, start_cash=start_cash)
         self.log = self.venue.log
+        self.arming = Arming(engine, panel, history, self.log, number)
+        self.armed, self.decided = self.arming.armed, self.arming.decided
         self.decisions: list[tuple[int, Wake, Decision]] = []
         self.size = len(panel.opens_ns)
-        self.all_listed = max(panel.spans()[0])
+        first, self.last, self.is_dense = panel.spans()
+        self.all_listed, self.is_plain, self.may_be_at_once = max(first), number is plainly, not latency_ns
 
     def run(self) -> None:
         """Play the tape to its end."""
@@ -90,105 +69,110 @@ class Player:
         try:
             self._run()
         finally:
+            if not gc.get_freeze_count():  # what the run made goes to the oldest generation without being searched
+                gc.freeze()
+                gc.unfreeze()
             if gc_was_on:
                 gc.enable()
 
     def _run(self) -> None:
-        steps = 0
+        steps, fixed, conditions, mount, history = 0, self.fixed, self.conditions, self.mount, self.history
         while True:
-            at = self._next()
+            at = fixed.soonest
+            if conditions is not None and conditions.soonest < at:
+                at = conditions.soonest
+            if mount.orders or self.armed or self.decided or self.delistings or mount.timers or self.pending:
+                at = self._sooner(at)
             if at > self.last_ns:
                 break
-            self._instant(at)
+            history.seek(at)
+            bar = history.bar
+            if self.armed or self.decided or self.delistings:
+                self._before_wake(at, bar)
+            self._wake(at, bar)
+            if mount.placed and self.may_be_at_once and history.is_close and len(mount.placed) == len(mount.orders):
+                self._open_at_once(at, bar + 1)
+            if mount.touched or mount.placed:
+                self._settle(at, at + 1, bar + 1)
+            if mount.orders:
+                self._open(at, bar + 1)
             steps += 1
             if self.progress is not None and steps % 256 == 0:
                 self.progress((at - self.first_ns) / (self.last_ns - self.first_ns))
         self._end()
 
-    def _next(self) -> int:
-        at = self.fixed.peek()
-        if self.conditions is not None and self.conditions.soonest < at:
-            at = self.conditions.soonest
-        mount = self.mount
-        for number in [order.number for order in mount.orders.values()] if mount.orders else ():
-            bar = self.due[number]
+    def _sooner(self, at: int) -> int:
+        """The next instant of what waits: orders, timers, exits, delistings; `at` if none is sooner."""
+        for order in self.mount.orders.values():
+            bar = self.due[order.number]
             if bar < self.size:
                 at = min(at, int(self.panel.opens_ns[bar]))
-        if mount.timers:
-            at = min(at, min(mount.timers))
+        if self.mount.timers:
+            at = min(at, min(self.mount.timers))
         if self.decided:
             at = min(at, min(self.decided.values()))
         if self.delistings:
             at = min(at, self.delistings[0][0])
         if self.pending:
             at = min(at, min(self.pending))
-        return min(at, self._next_exit(at)) if self.armed else at
+        return min(at, self.arming.next_hit(min(at, self.last_ns))) if self.armed else at
 
-    def _next_exit(self, at: int) -> int:
-        upto = self.panel.closed(min(at, self.last_ns)) + 1
-        best = self.size
-        for armed in self.armed.values():
-            search = armed.search
-            if search.hit < 0 and search.clean < upto:
-                search.look(armed.low, armed.high, min(upto, best + 1))
-            if 0 <= search.hit < best:
-                best = search.hit
-        return int(self.panel.opens_ns[best]) + self.panel.step_ns if best < upto else NEVER
-
-    def _instant(self, at: int) -> None:
-        history, mount = self.history, self.mount
-        history.seek(at)
-        bar = history.bar
+    def _before_wake(self, at: int, bar: int) -> None:
+        """What acts at an instant before the strategy is asked: exits inside the bar, delistings, decided exits."""
+        mount = self.mount
         if self.armed:
             self._exits_inside(bar, at)
         if self.delistings and self.delistings[0][0] <= at:
             self._delist(at)
-        if self.decided:
-            for asset in sorted(asset for asset, due in self.decided.items() if due <= at):
-                del self.decided[asset]
-                before = len(self.engine.rows)
-                self.engine.decided_exits(asset, at, new=self._new_ratings(asset, at))
-                if self.wants.on_exit and len(self.engine.rows) > before and "exit" not in self.causes:
-                    self.causes.append("exit")
-                mount.touched.append(asset)
+        for asset in sorted(asset for asset, due in self.decided.items() if due <= at):
+            del self.decided[asset]
+            before = len(self.engine.rows)
+            self.engine.decided_exits(asset, at, new=self.arming.new_ratings(asset, at))
+            if self.wants.on_exit and len(self.engine.rows) > before and "exit" not in self.causes:
+                self.causes.append("exit")
+            mount.touched.append(asset)
         if mount.touched or mount.placed:
             self._settle(at, at, bar + 1)
-        self._wake(at)
-        if mount.touched or mount.placed:
-            self._settle(at, at + 1, bar + 1)
-        if mount.orders:
-            self._open(at, bar + 1)
 
-    def _wake(self, at: int) -> None:
-        names = self.causes
-        assets: list[int] = []
-        self.causes = []
-        if self.fixed.peek() == at:
-            self.fixed.take(at, names, assets)
-        conditions = self.conditions
-        mine: list[int] = []
+    def _wake(self, at: int, bar: int) -> None:
+        conditions, mount = self.conditions, self.mount
+        mine: Sequence[int] = ()
+        wake: Wake | None
         if conditions is not None and conditions.soonest == at:
-            held = {self.history.index[asset] for asset in self.mount.targets}
-            mine = conditions.take(at, held, names, assets)
+            if conditions.alone and self.fixed.soonest != at and not (self.causes or mount.timers or self.pending):
+                wake, mine = conditions.alone[conditions.is_held[0]], (0,)
+            else:
+                wake, mine = self._gathered(at, conditions)
+        else:
+            wake, _ = self._gathered(at, None)
+        if wake is not None:
+            if bar < self.all_listed or self.history.delisted:
+                self._count_omitted()
+            view = View(self.history, mount, self.wants, at, wake)
+            decision = self.engine.decide(view, at)
+            if decision is None:
+                raise StrategyError(
+                    f"{type(self.strategy).__name__}.decide failed at {view.now:%Y-%m-%d %H:%M} "
+                    f"(woken by {', '.join(wake.causes)}): {type(self.engine.failure).__name__}: {self.engine.failure}"
+                ) from self.engine.failure
+            self.decisions.append((at, wake, decision))
+        for asset in mine:
+            conditions.aim(asset, at + 1, is_held=self.names[asset] in mount.targets)  # type: ignore[union-attr]
+
+    def _gathered(self, at: int, conditions: ByCondition | None) -> tuple[Wake | None, Sequence[int]]:
+        """All causes of a wake at an instant, None if there is none, and the assets whose conditions are among them."""
+        names, assets = self.causes, list[int]()
+        self.causes = []
+        if self.fixed.soonest == at:
+            self.fixed.take(at, names, assets)
+        mine = conditions.take(at, names, assets) if conditions is not None else ()
         if at in self.mount.timers:
             self.mount.timers.discard(at)
             names.append("timer")
         if at in self.pending:
             names.append(self.pending.pop(at))
-        if names:
-            if self.history.bar < self.all_listed or self.history.delisted:
-                self._count_omitted()
-            wake = Wake(tuple(names), sorted(set(assets)) if len(assets) > 1 else assets, self.names)
-            view = View(self.history, self.mount, self.wants, at, wake=wake)
-            decision = self.engine.decide(view, at)
-            if decision is None:
-                raise StrategyError(
-                    f"{type(self.strategy).__name__}.decide failed at {view.now:%Y-%m-%d %H:%M} (woken by {', '.join(names)}): "
-                    f"{type(self.engine.failure).__name__}: {self.engine.failure}"
-                ) from self.engine.failure
-            self.decisions.append((at, wake, decision))
-        for asset in mine:
-            self._aim(self.names[asset], at + 1)
+        wake = Wake(tuple(names), sorted(set(assets)) if len(assets) > 1 else assets, self.names) if names else None
+        return wake, mine
 
     def _count_omitted(self) -> None:
         """Note the assets with a wanted datum that a view leaves out for want of a closed bar."""
@@ -208,90 +192,19 @@ class Player:
             mount.placed.clear()
         touched, mount.touched = mount.touched, []
         conditions, targets, armed = self.conditions, mount.targets, self.armed
-        for asset in dict.fromkeys(touched) if len(touched) > 1 else touched:
-            if conditions is not None and (asset in targets) != (asset in self.aimed_held):
-                self._aim(asset, aim_ns)
+        for asset in touched if len(touched) == 1 else dict.fromkeys(touched):
             target = targets.get(asset)
+            if conditions is not None:
+                number = self.history.index[asset]
+                if (target is not None) != conditions.is_held[number]:
+                    conditions.aim(number, aim_ns, is_held=target is not None)
             if (
-                asset in armed
+                (target is not None and target.exits)
+                or asset in armed
                 or asset in self.decided
                 or asset in mount.leaving
-                or (target is not None and target.exits)
             ):
-                self._arm(asset, aim_ns, live_bar)
-
-    def _aim(self, asset: str, from_ns: int) -> None:
-        assert self.conditions is not None
-        is_held = asset in self.mount.targets
-        if is_held:
-            self.aimed_held.add(asset)
-        else:
-            self.aimed_held.discard(asset)
-        self.conditions.aim(self.history.index.get(asset, len(self.history.names)), from_ns, is_held=is_held)
-
-    def _arm(self, asset: str, from_ns: int, live_bar: int) -> None:
-        mount = self.mount
-        before = self.armed.pop(asset, None)
-        if before is not None and before.search.trail is not None:
-            self._note_trail(before, live_bar)
-        self.decided.pop(asset, None)
-        holding = mount.held(asset)
-        if holding is None:
-            return
-        exits = self.engine.armed(asset)
-        waiting = self.engine.armed(asset, decided=True) if asset in mount.targets else exits
-        due = [self._due_of(asset, e, from_ns, holding.opened_ns) for _, e in waiting if not isinstance(e, PRICE_EXITS)]
-        if due and min(due) < NEVER:
-            self.decided[asset] = min(due)
-        if not exits:
-            return
-        if any(isinstance(e, TrailBy) for _, e in exits):
-            self._move_peak(asset, live_bar)
-        priced = [
-            (n, e, level(e, holding.entry, holding.peak, self.number)) for n, e in exits if isinstance(e, PRICE_EXITS)
-        ]
-        if priced:
-            self.armed[asset] = Armed(
-                self.panel, self.history.index[asset], priced, first=live_bar, peak=float(holding.peak)
-            )
-
-    def _due_of(self, asset: str, exit_: Exit, from_ns: int, opened_ns: int) -> int:
-        """When a decided exit is due; an `After` already overdue when stated, at once."""
-        if isinstance(exit_, After):
-            return max(opened_ns + duration(exit_.time), from_ns)
-        assert isinstance(exit_, Above | Below)
-        rows = self.panel.ratings.get(exit_.kind)
-        if rows is None:
-            return NEVER
-        known, _, value = datums(rows, self.history.index[asset])
-        found = (known >= max(from_ns, opened_ns + 1)) & (
-            value <= exit_.level if isinstance(exit_, Below) else value >= exit_.level
-        )
-        return int(known[found.argmax()]) if found.any() else NEVER
-
-    def _new_ratings(self, asset: str, at: int) -> dict[str, float]:
-        new = {}
-        for kind, rows in self.panel.ratings.items():
-            known, _, value = datums(rows, self.history.index[asset])
-            here = int(known.searchsorted(at))
-            if here < len(known) and known[here] == at:
-                new[kind] = float(value[here])
-        return new
-
-    def _move_peak(self, asset: str, before_bar: int) -> None:
-        holding = self.mount.ledger.holdings[asset]
-        opened, begin = self.peaks.get(asset, (-1, 0))
-        if opened != holding.opened_ns:
-            begin = self.panel.opening(holding.opened_ns)
-        if before_bar > begin:
-            highs = self.panel.high[self.history.index[asset], begin:before_bar]
-            book_bar(self.mount, asset, self.number(float(np.fmax.reduce(highs))))
-            self.peaks[asset] = (holding.opened_ns, before_bar)
-
-    def _note_trail(self, armed: Armed, end: int) -> None:
-        by = min(e.by for _, e, _ in armed.exits if isinstance(e, TrailBy))
-        first = armed.search.first
-        self.log.trails.append((armed.at, first, end, by, armed.peak))
+                self.arming.arm(asset, aim_ns, live_bar)
 
     def _exits_inside(self, bar: int, at: int) -> None:
         due = sorted(asset for asset, armed in self.armed.items() if armed.search.hit == bar)
@@ -300,7 +213,7 @@ class Player:
             holding = self.mount.held(asset)
             assert holding is not None
             if armed.search.trail is not None:
-                self._move_peak(asset, bar)
+                self.arming.move_peak(asset, bar)
             index = armed.at
             levels = [(n, e, level(e, holding.entry, holding.peak, self.number)) for n, e, _ in armed.exits]
             low, high = (self.number(column[index].item(bar)) for column in (self.panel.low, self.panel.high))
@@ -363,18 +276,38 @@ class Player:
             return bar
         return int(self.panel.next_tradable(at)[bar])
 
+    def _open_at_once(self, at: int, bar: int) -> None:
+        """Fill what was just placed where the next bar opens at the same instant; the rest is left to `_settle`."""
+        if bar >= self.size or not (self.panel.is_regular or self.panel.opens_ns.item(bar) == at):
+            return
+        placed, log, index = self.mount.placed, self.log, self.history.index
+        filled, kept = len(log.fills), []
+        for order in sells_first(placed) if len(placed) > 1 else placed:
+            number = index[order.asset]
+            if (self.is_dense[number] and bar <= self.last[number]) or self._tradable(order.asset, bar) == bar:
+                log.at_once += 1
+                price = self.opens[number](bar)
+                self.venue.trade(order, price if self.is_plain else self.number(price), bar, at)
+                if order.state != CLOSED:
+                    self.due[order.number] = self._tradable(order.asset, bar + 1)
+            else:
+                kept.append(order)
+        self.mount.placed = kept
+        if self.wants.on_fill and len(log.fills) > filled:
+            self.pending[at + self.panel.step_ns] = "fill"
+
     def _open(self, at: int, bar: int) -> None:
         """Fill what is due at the bars that open now: sells before buys."""
         if bar >= self.size or self.panel.opens_ns[bar] != at:
             return
         orders = [order for order in self.mount.orders.values() if self.due[order.number] == bar]
-        filled = len(self.log.bar)
+        filled = len(self.log.fills)
         for order in sells_first(orders) if len(orders) > 1 else orders:
             self.log.waits.append(at - order.placed_ns)
             self.venue.trade(order, self.number(self.opens[self.history.index[order.asset]](bar)), bar, at)
             if order.state != CLOSED:
                 self.due[order.number] = self._tradable(order.asset, bar + 1)
-        if self.wants.on_fill and len(self.log.bar) > filled:
+        if self.wants.on_fill and len(self.log.fills) > filled:
             self.pending[at + self.panel.step_ns] = "fill"
         if self.mount.touched:
             self._settle(at, at + 1, bar)
@@ -389,7 +322,7 @@ class Player:
         for asset in list(self.armed):
             armed = self.armed.pop(asset)
             if armed.search.trail is not None:
-                self._note_trail(armed, self.size)
+                self.arming.note_trail(armed, self.size)
         for asset in self.mount.ledger.holdings:
             if self.mount.held(asset) is not None:
-                self._move_peak(asset, self.size)
+                self.arming.move_peak(asset, self.size)

@@ -117,7 +117,7 @@ class Result:
         found |= metrics.trades(_columns(rows), equity_mean=float(equity.mean()), years=years)
         invested = equity - curve(panel, log, self.cash_start, cash_only=True)
         found["exposure"] = float(np.mean(invested / np.where(equity == 0, np.nan, equity)))
-        trailing = trail_ambiguities(panel, log.trails)
+        trailing, waits = trail_ambiguities(panel, log.trails), log.waits + [0] * log.at_once
         found |= {
             "n_decisions": len(self.decided),
             "ambiguous_bars": log.ambiguous + trailing,
@@ -137,7 +137,7 @@ class Result:
             "refused": dict(Counter(str(row[4]) for row in self.engine.rows if row[0] is Refused)),
             "delay_assumed": "none" if self.tape.delay_ns is None else in_words(self.tape.delay_ns),
             "latency": in_words(self.latency_ns),
-            "delay_applied": in_words(int(np.median(log.waits))) if log.waits else in_words(self.latency_ns),
+            "delay_applied": in_words(int(np.median(waits))) if waits else in_words(self.latency_ns),
             "exits": self.exits,
             "limits": self.limits.given() if self.limits is not None and self.limits.given() else "none",
         }

@@ -5,16 +5,16 @@ Found from columns in one pass per tape; the replay only compares instants. The 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trader.core.conditions import Condition, Moments, evaluate_all
 from trader.core.history import Arrivals, Instants, Panel
 from trader.core.instants import DAY, clock_time, duration
-from trader.core.strategy import Wants
+from trader.core.strategy import Wake, Wants
 
 NEVER = np.iinfo(np.int64).max
 
@@ -56,16 +56,14 @@ class Fixed:
         merged = times[0] if len(times) == 1 else np.unique(np.concatenate(times)) if times else np.empty(0, np.int64)
         self.times: list[int] = merged.tolist()
         self.at = 0
+        self.soonest = self.times[0] if self.times else NEVER
         self._cursors = [0] * len(self.causes)
         self._lists: list[list[int]] = [cause.at.tolist() for cause in self.causes]
-
-    def peek(self) -> int:
-        """The next instant."""
-        return self.times[self.at] if self.at < len(self.times) else NEVER
 
     def take(self, at_ns: int, names: list[str], assets: list[int]) -> None:
         """Add the causes and assets of an instant, and move on."""
         self.at += 1
+        self.soonest = self.times[self.at] if self.at < len(self.times) else NEVER
         for number, cause in enumerate(self.causes):
             here = self._cursors[number]
             times = self._lists[number]
@@ -75,91 +73,114 @@ class Fixed:
                 self._cursors[number] = here + 1
 
 
+class Runs(NamedTuple):
+    """Instants at which a condition may wake: all of its data, and the first and last instants of each run of true ones.
+
+    A last run at NEVER ends every search.
+    """
+
+    data: Instants
+    first: list[int]
+    last: list[int]
+
+    @classmethod
+    def of(cls, data: Instants, true: NDArray[np.bool_]) -> Runs:
+        """Group the data that are true into runs of neighbours."""
+        edges = np.flatnonzero(np.diff(true, prepend=False, append=False))
+        return cls(data, [*data[edges[::2]].tolist(), NEVER], [*data[edges[1::2] - 1].tolist(), NEVER])
+
+
+class Cursor:
+    """A walk through runs; it only moves forward."""
+
+    __slots__ = ("at", "data", "first", "last")
+
+    def __init__(self, runs: Runs) -> None:
+        self.data, self.first, self.last = runs
+        self.at = 0
+
+    def seek(self, from_ns: int) -> int:
+        """The first true instant at or after an instant; NEVER if there is none."""
+        last, at = self.last, self.at
+        while last[at] < from_ns:
+            at += 1
+        self.at = at
+        begin = self.first[at]
+        return begin if begin >= from_ns else self.data.item(self.data.searchsorted(from_ns))
+
+
 class ByCondition:
     """Wakes of conditions: for each asset the next moment that is true, given whether it has a standing target."""
 
-    def __init__(self, panel: Panel, wants: Wants, first_ns: int, last_ns: int) -> None:
+    def __init__(self, panel: Panel, wants: Wants, first_ns: int, names: list[str]) -> None:
         self.size = len(panel.names) + (1 if panel.signals else 0)
-        bounds = (first_ns, last_ns, duration(wants.max_age))
-        found = _moments(panel, wants.conditions, bounds, self.size)
-        none: list[list[int]] = [[]] * self.size
+        found = _moments(panel, wants, self.size)
+        none = [Cursor(Runs(np.empty(0, np.int64), [NEVER], [NEVER]))] * self.size
         self.flat, self.held, self.any = (
-            none if one is None else found[one] for one in (wants.when_flat, wants.when_held, wants.when)
+            none if one is None else list(map(Cursor, found[one]))
+            for one in (wants.when_flat, wants.when_held, wants.when)
         )
+        self.has_any = wants.when is not None
+        # with one asset and no `when` there are but two wakes, made once: by when_flat and by when_held
+        is_alone = self.size == 1 and not self.has_any
+        self.alone = [Wake((name,), [0], names) for name in ("when_flat", "when_held")] if is_alone else []
+        self.begins = [max(first_ns, int(panel.closes_ns[first])) for first in panel.spans()[0]] + [first_ns]
+        self.is_held = [False] * self.size
         self.next = [NEVER] * self.size
         self.soonest = NEVER
         for asset in range(self.size):
-            self._aim(asset, first_ns, is_held=False)
-        self.soonest = min(self.next, default=NEVER)
-
-    def _aim(self, asset: int, from_ns: int, *, is_held: bool) -> None:
-        times = (self.held if is_held else self.flat)[asset]
-        at = bisect_left(times, from_ns)
-        found = times[at] if at < len(times) else NEVER
-        others = self.any[asset]
-        if others:
-            at = bisect_left(others, from_ns)
-            if at < len(others) and others[at] < found:
-                found = others[at]
-        self.next[asset] = found
+            self.aim(asset, self.begins[asset], is_held=False)
 
     def aim(self, asset: int, from_ns: int, *, is_held: bool) -> None:
-        """Find the asset's next moment at or after an instant."""
-        self._aim(asset, from_ns, is_held=is_held)
-        self.soonest = self.next[0] if self.size == 1 else min(self.next)
+        """Find the asset's next moment at or after an instant, given whether it has a standing target."""
+        self.is_held[asset] = is_held
+        from_ns = max(from_ns, self.begins[asset])
+        found = (self.held if is_held else self.flat)[asset].seek(from_ns)
+        if self.has_any:
+            found = min(found, self.any[asset].seek(from_ns))
+        self.next[asset] = found
+        self.soonest = found if self.size == 1 else min(self.next)
 
-    def take(self, at_ns: int, held: set[int], names: list[str], assets: list[int]) -> list[int]:
+    def take(self, at_ns: int, names: list[str], assets: list[int]) -> list[int]:
         """Add the causes and assets of an instant; returns the assets, which must be aimed again."""
-        mine = [asset for asset, due in enumerate(self.next) if due == at_ns] if self.size > 1 else [0]
+        mine = [asset for asset, due in enumerate(self.next) if due == at_ns]
         for asset in mine:
-            name, times = ("when_held", self.held) if asset in held else ("when_flat", self.flat)
-            if name not in names and _has(times[asset], at_ns):
+            name, one = ("when_held", self.held) if self.is_held[asset] else ("when_flat", self.flat)
+            if name not in names and (not self.has_any or one[asset].seek(at_ns) == at_ns):
                 names.append(name)
-            if self.any[asset] and "when" not in names and _has(self.any[asset], at_ns):
+            if self.has_any and "when" not in names and self.any[asset].seek(at_ns) == at_ns:
                 names.append("when")
         assets.extend(mine)
         return mine
 
 
-def _has(times: list[int], at_ns: int) -> bool:
-    at = bisect_left(times, at_ns)
-    return at < len(times) and times[at] == at_ns
-
-
-def _moments(
-    panel: Panel, conditions: tuple[Condition, ...], bounds: tuple[int, int, int], size: int
-) -> dict[Condition, list[list[int]]]:
-    first_ns, last_ns, max_age = bounds
-    missing = tuple(c for c in conditions if ("moments", c, max_age) not in panel.caches)
+def _moments(panel: Panel, wants: Wants, size: int) -> dict[Condition, list[Runs]]:
+    max_age = wants.max_age_ns
+    missing = tuple(c for c in wants.conditions if ("moments", c, max_age) not in panel.caches)
     if missing:
-        moments = [evaluate_all(missing, panel.series(asset), max_age) for asset in range(size)]
+        known = [panel.columns(wants.columns, asset, max_age) for asset in range(size)]
+        moments = [evaluate_all(missing, panel.series(asset), max_age, known[asset]) for asset in range(size)]
         for number, one in enumerate(missing):
             panel.caches["moments", one, max_age] = [
                 _woken(panel, one, moments[asset][number], asset) for asset in range(size)
             ]
-    listed = [int(panel.closes_ns[first]) for first in panel.spans()[0]] + [first_ns]
-    found = {}
-    for one in conditions:
-        by_asset = cast("list[list[int]]", panel.caches["moments", one, max_age])
-        found[one] = [
-            times[bisect_left(times, max(first_ns, listed[asset])) : bisect_right(times, last_ns)]
-            for asset, times in enumerate(by_asset)
-        ]
-    return found
+    return {one: cast("list[Runs]", panel.caches["moments", one, max_age]) for one in wants.conditions}
 
 
-def _woken(panel: Panel, condition: Condition, moments: Moments, asset: int) -> list[int]:
+def _woken(panel: Panel, condition: Condition, moments: Moments, asset: int) -> Runs:
     """The moments at which the condition is true and may wake: rows of torn batches wake late or never."""
-    times = moments.at_ns[moments.true]
+    data, true = moments.at_ns, moments.true
     for group, kind in condition.sources:
         rows = panel.ratings.get(kind) if group == "rating" else None
-        if rows is None or not len(times):
+        if rows is None or not true.any():
             continue
         late = (rows.asset == asset) & (rows.wakes_ns != rows.known_ns)
         if late.any():
             moved = dict(zip(rows.known_ns[late].tolist(), rows.wakes_ns[late].tolist(), strict=True))
-            times = np.unique([at for at in (moved.get(t, t) for t in times.tolist()) if at >= 0])
-    return times.tolist()  # type: ignore[no-any-return]
+            times = data[true].tolist()
+            data = np.unique(np.asarray([at for at in (moved.get(t, t) for t in times) if at >= 0], np.int64))
+            true = np.ones(len(data), np.bool_)
+    return Runs.of(data, true)
 
 
 def _rows(name: str, rows: Arrivals) -> Cause:

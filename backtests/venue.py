@@ -24,14 +24,14 @@ SHORT = 1e-12  # binary cash may be short by this share of the start
 class Log:
     """What a replay leaves for its curve: one entry per fill, and counts."""
 
-    bar: list[int] = field(default_factory=list)
-    asset: list[int] = field(default_factory=list)
-    change: list[Number] = field(default_factory=list)
-    cash: list[Number] = field(default_factory=list)
+    fills: list[tuple[int, int, Number, Number]] = field(
+        default_factory=list
+    )  # bar, asset, change of quantity, cash then
     ambiguous: int = 0
     trails: list[tuple[int, int, int, float, float]] = field(default_factory=list)  # asset, first, end, share, peak
     omitted: set[int] = field(default_factory=set)  # assets with a wanted datum that views left out
     waits: list[int] = field(default_factory=list)  # ns from decision to fill at an open
+    at_once: int = 0  # fills at the very instant of their decision
 
 
 class TapeVenue:
@@ -42,6 +42,7 @@ class TapeVenue:
     ) -> None:  # fmt: skip
         self.engine, self.history, self.tariff, self.number = engine, history, tariff, number
         self.mount = engine.mount
+        self.is_plain = tariff.participation is None and tariff.impact is None
         self.short = start_cash * number(SHORT)
         self.volumes = [row.item for row in panel.volume]
         self.used: dict[str, tuple[int, Number]] = {}  # asset -> bar and what we took of its volume
@@ -49,11 +50,21 @@ class TapeVenue:
 
     def trade(self, order: Order, mid: Number, bar: int, at: int) -> None:
         """Trade what the bar, the cash and the lot allow of an order, at a mid price."""
-        mount, tariff = self.mount, self.tariff
-        terms = mount.terms_of(order.asset, order.venue)
-        index = self.history.index[order.asset]
-        fee_share = tariff.fee if order.side < 0 or not terms.fee_received else mount.ledger.zero
-        volume = self.volumes[index](bar)
+        mount, tariff, side = self.mount, self.tariff, order.side
+        every = mount.terms[order.asset]
+        terms = every[0] if len(every) == 1 else mount.terms_of(order.asset, order.venue)
+        from_received = side > 0 and terms.fee_received
+        fee_share = mount.ledger.zero if from_received else tariff.fee
+        quantity = order.quantity
+        if self.is_plain and quantity is not None:
+            price = tariff.price(mid, side, terms)
+            value = quantity * price
+            if side < 0 or value * (tariff.one + fee_share) <= mount.ledger.cash[order.venue] + self.short:
+                fee = (quantity if from_received else value) * tariff.fee
+                self.engine.traded(order, quantity, price, fee, order.asset if from_received else "quote", at)
+                self.note(bar, order.asset, -quantity if side < 0 else quantity - fee if from_received else quantity)
+                return
+        volume = self.volumes[self.history.index[order.asset]](bar)
         room = None if tariff.participation is None else self._room(order.asset, terms, bar, volume)
         price, quantity, is_capped = self._wanted(order, mid, terms, volume, fee_share=fee_share, room=room)
         is_cut, held_back = False, quantity
@@ -127,8 +138,4 @@ class TapeVenue:
         self.note(bar, asset, (quantity - fee if fee_asset == asset else quantity) if order.side > 0 else -quantity)
 
     def note(self, bar: int, asset: str, change: Number) -> None:
-        log = self.log
-        log.bar.append(bar)
-        log.asset.append(self.history.index[asset])
-        log.change.append(change)
-        log.cash.append(self.mount.ledger.total_cash())
+        self.log.fills.append((bar, self.history.index[asset], change, self.mount.ledger.total_cash()))

@@ -14,6 +14,14 @@ def test_rule_16_from_flat_the_peak_starts_at_the_new_entry_price(run):
     check(out, buy, leave, (3, "A", "buy", 10, 100), (6, "A", "sell", 10, 90))
 
 
+def test_rule_16_after_a_trailing_stop_the_peak_starts_anew(run):
+    again = long(TrailBy(0.1), size=Units(10))
+    bars = daily(A=[100, (100, 200, 100, 190), (190, 190, 150, 160), 100, (100, 100, 95, 95), (95, 95, 89, 92), 92])
+    out = run(Script({1: {"A": again}, 3: {"A": again}}), bars)
+    buy, stop = (1, "A", "buy", 10, 100), (3, "A", "sell", 10, 180)
+    check(out, buy, stop, (3, "A", "buy", 10, 100), (6, "A", "sell", 10, 90))
+
+
 def test_rule_33_a_leave_does_not_end_an_exit_that_is_being_carried_out(run):
     buy = long(FallBy(0.1), size=Units(10))
     thin = [(94, 94, 94, 94, 20), (93, 93, 93, 93, 10), (92, 92, 92, 92, 100)]

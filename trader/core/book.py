@@ -30,7 +30,7 @@ from trader.core.facts import (
 from trader.core.instants import to_ns
 from trader.core.instruments import Converter, Number, Terms
 from trader.core.ledger import Holding, Ledger, book_fill
-from trader.core.orders import Order, next_state
+from trader.core.orders import CLOSED, Order, next_state
 from trader.core.strategy import Target
 
 
@@ -120,9 +120,7 @@ def book_filled(
     fee_asset: str, at_ns: int,
 ) -> Holding:  # fmt: skip
     """Book a fill, in every state of its order; a holding of which less than a lot is left is flat."""
-    holding = book_fill(
-        mount.ledger, asset, venue, side, quantity=quantity, price=price, fee=fee, fee_asset=fee_asset, at_ns=at_ns
-    )
+    holding = book_fill(mount.ledger, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
     if order is not None:
         if order.quantity is not None:
             order.left -= quantity  # type: ignore[operator]  # `left` is None only where quantity and spend are
@@ -132,6 +130,25 @@ def book_filled(
         book_dust(mount, asset)
     mount.touched.append(asset)
     return holding
+
+
+def book_traded(
+    mount: Mount, order: Order, quantity: Number, price: Number, fee: Number, fee_asset: str, at_ns: int
+) -> None:
+    """Book a fill that leaves nothing of its order, and the end of the order: `book_filled`, `book_close`, `book_lapse`."""
+    asset, side = order.asset, order.side
+    holding = book_fill(mount.ledger, asset, order.venue, side, quantity, price, fee, fee_asset, at_ns)
+    order.left, order.state = mount.ledger.zero, CLOSED
+    del mount.orders[asset]
+    if side < 0:
+        if mount.exiting and mount.exiting.get(asset) == order.number:
+            del mount.exiting[asset]
+        if holding.quantity <= 0 or mount.terms_of(asset, order.venue).is_dust(holding.quantity):
+            book_dust(mount, asset)
+            if asset in mount.targets:
+                del mount.targets[asset]
+            return
+    mount.touched.append(asset)
 
 
 def book_dust(mount: Mount, asset: str) -> None:

@@ -5,7 +5,7 @@
 This file may know one asset's data in order of `known_at`; it serves nothing that was not known at the asked instant.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -101,13 +101,18 @@ def evaluate(condition: Condition, series: Series, max_age_ns: int) -> Moments:
     return evaluate_all((condition,), series, max_age_ns)[0]
 
 
-def evaluate_all(conditions: Sequence[Condition], series: Series, max_age_ns: int) -> tuple[Moments, ...]:
-    """The moments of several conditions of one asset, columns they share computed once."""
+def evaluate_all(
+    conditions: Sequence[Condition], series: Series, max_age_ns: int, known: Mapping[Column, Floats] | None = None
+) -> tuple[Moments, ...]:
+    """The moments of several conditions of one asset, columns they share computed once.
+
+    known: columns over bars that were computed before, at all closes.
+    """
     lookback = max((condition.lookback for condition in conditions), default=1)
     total = len(series.bars.close_ns)
-    if all(condition.sources == (BARS,) for condition in conditions) and total > 2 * BLOCK > 8 * lookback:
+    if not known and all(condition.sources == (BARS,) for condition in conditions) and total > 2 * BLOCK > 8 * lookback:
         return _in_blocks(conditions, series.bars, lookback)
-    look = _Look(series, max_age_ns)
+    look = _Look(series, max_age_ns, known)
     clocks = [look.instants(condition) for condition in conditions]
     return tuple(Moments(at, *look.truth(asked, at)) for asked, at in zip(conditions, clocks, strict=True))
 
@@ -184,10 +189,10 @@ class _Look:
 
     __slots__ = ("_known", "_last", "max_age_ns", "series")
 
-    def __init__(self, series: Series, max_age_ns: int) -> None:
+    def __init__(self, series: Series, max_age_ns: int, known: Mapping[Column, Floats] | None = None) -> None:
         self.series = series
         self.max_age_ns = max_age_ns
-        self._known: dict[Column, Floats] = {}
+        self._known: dict[Column, Floats] = dict(known or {})
         self._last: dict[Source, tuple[Instants, Instants]] = {}
 
     def datums(self, source: Source) -> Datums:

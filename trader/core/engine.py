@@ -18,6 +18,7 @@ from trader.core.book import (
     book_lapse,
     book_order,
     book_target,
+    book_traded,
 )
 from trader.core.events import due, handle
 from trader.core.exits import PRICE_EXITS, Exit, is_due
@@ -54,6 +55,9 @@ SIDES = {1: "buy", -1: "sell"}
 
 class Market(Seen, Protocol):
     """What the engine asks of the market at the instant it handles."""
+
+    def price(self, asset: str) -> Number | None:
+        """The last closed price, None where the asset cannot be traded."""
 
     def mark(self, asset: str) -> Number:
         """The last closed price."""
@@ -107,24 +111,26 @@ class Engine:
         try:
             decision = self.strategy.decide(view)
             for asset, wish in decision.targets.items():
-                check(asset, wish if isinstance(wish, Target) else Target(wish))
+                check(asset, wish.size if isinstance(wish, Target) else wish)
         except Exception as error:  # user code is the world's: what it raises becomes a fact
             self.failure = error
             self.rows.append((StrategyFailed, at_ns, self.mount.name, f"{type(error).__name__}: {error}"))
             return None
-        self.rows.append((Decided, at_ns, self.mount.name, view.wake.causes, decision.why))
+        mount, rows = self.mount, self.rows
+        targets, closes_others, _, timers, memo, remembers, why = decision
+        rows.append((Decided, at_ns, mount.name, view.wake.causes, why))
         if self.gate is not None and self.gate.watch(at_ns, view.equity):
-            self.mount.halted = "drawdown"
-            self.rows.append((Halted, at_ns, self.mount.name, "drawdown"))
-        if decision.remembers:
-            self.mount.memo = decision.memo
-            self.rows.append((MemoKept, at_ns, self.mount.name, decision.memo))
-        for timer in decision.timers:
-            self.mount.timers.add(to_ns(timer))
-            self.rows.append((TimerSet, at_ns, self.mount.name, timer))
-        if decision.closes_others:
+            mount.halted = "drawdown"
+            rows.append((Halted, at_ns, mount.name, "drawdown"))
+        if remembers:
+            mount.memo = memo
+            rows.append((MemoKept, at_ns, mount.name, memo))
+        for timer in timers:
+            mount.timers.add(to_ns(timer))
+            rows.append((TimerSet, at_ns, mount.name, timer))
+        if closes_others:
             self._close_others(decision, view, at_ns)
-        for asset, wish in decision.targets.items():
+        for asset, wish in targets.items():
             self._state(asset, wish if isinstance(wish, Target) else Target(wish), at_ns, view)
         return decision
 
@@ -144,16 +150,25 @@ class Engine:
         if asset in mount.exiting:
             self._refuse(asset, "exiting", at_ns)
             return
-        if not self.market.is_tradable(asset):
+        mark = self.market.price(asset)
+        if mark is None:
             self._refuse(asset, "no_price", at_ns)
             return
         working, size = mount.orders.get(asset), target.size
         holding = mount.ledger.holdings.get(asset)
         is_flat = holding is None or holding.is_flat
-        by_cost = isinstance(size, Quote) and size.amount > 0
-        leaves = not by_cost and not (size.amount if isinstance(size, Quote) else getattr(size, "quantity", size))
-        self._note_target(asset, NOTHING if leaves else target, at_ns)
-        if by_cost and (not is_flat or working is not None):
+        spends, by_weight, why = 0.0, False, target.why
+        if isinstance(size, Units):
+            leaves = not size.quantity
+        elif isinstance(size, Quote):
+            spends = size.amount
+            leaves = not spends
+        else:
+            by_weight, leaves = True, not size
+        if leaves:
+            target = NOTHING
+        self._note_target(asset, target, at_ns)
+        if spends and (not is_flat or working is not None):
             return
         if leaves and is_flat:
             if working is not None:
@@ -161,36 +176,32 @@ class Engine:
             return
         if working is not None:
             self.close(working, "replaced", at_ns, lapses=False)
-        terms = buy_at(mount.terms[asset], mount.ledger.cash) if is_flat else mount.terms_of(asset, holding.venue)  # type: ignore[union-attr]
-        mark = self.market.mark(asset)
-        if by_cost:
-            order = spending(size.amount, terms=terms, number=self.number)  # type: ignore[union-attr]
+        terms = mount.terms[asset][0]
+        if len(mount.terms[asset]) > 1:
+            terms = buy_at(mount.terms[asset], mount.ledger.cash) if is_flat else mount.terms_of(asset, holding.venue)  # type: ignore[union-attr]
+        if spends:
+            order = spending(spends, terms=terms, number=self.number)
         else:
-            zero = mount.ledger.zero
-            held = zero if holding is None else holding.quantity
-            equity = zero if leaves or (isinstance(size, Units) and not target.band) else view.equity
-            order = missing(
-                NOTHING if leaves else target, held, is_flat=is_flat, mark=mark, equity=equity, terms=terms,
-                number=self.number,
-            )  # fmt: skip
+            held = mount.ledger.zero if holding is None else holding.quantity
+            equity = view.equity if not leaves and (by_weight or target.band) else held
+            order = missing(target, held, mark, equity, terms, self.number, is_flat=is_flat)
         if isinstance(order, str):
             if leaves and order in {"lot", "minimum"}:
                 self._leave_dust(asset, at_ns)
             elif order in {"lot", "minimum", "cash"}:
                 self._refuse(asset, order, at_ns)
             book_lapse(mount, asset)
-        elif self.gate is not None and not self._reviewed(
-            asset, order, mark, at_ns, equity=view.equity, why=target.why
-        ):
-            book_lapse(mount, asset)
         elif self.gate is None:
-            self._place(asset, terms.venue, order, target.why or ("leave" if leaves else "target"), at_ns)
+            self._place(asset, terms.venue, order, why or ("leave" if leaves else "target"), at_ns)
+        elif not self._reviewed(asset, order, mark, at_ns, equity=view.equity, why=why):
+            book_lapse(mount, asset)
 
     def _note_target(self, asset: str, target: Target, at_ns: int) -> None:
-        before = self.mount.targets.get(asset, NOTHING)
+        mount = self.mount
+        before = mount.targets.get(asset, NOTHING)
         if before is not target and (before.size != target.size or before.exits != target.exits):
-            self.rows.append((TargetSet, at_ns, self.mount.name, asset, target.size, target.exits, target.why))
-        book_target(self.mount, asset, target)
+            self.rows.append((TargetSet, at_ns, mount.name, asset, target.size, target.exits, target.why))
+        book_target(mount, asset, target)
 
     def _reviewed(self, asset: str, order: Missing, mark: Number, at_ns: int, *, equity: Number, why: str) -> bool:
         """Place what the limits leave of an order; reducing orders always pass."""
@@ -225,28 +236,13 @@ class Engine:
         return True
 
     def _place(self, asset: str, venue: str, order: Missing, why: str, at_ns: int, *, is_exit: bool = False) -> Order:
-        mount = self.mount
-        placed = Order(
-            mount.orders_made + 1, asset, venue, order.side, quantity=order.quantity, spend=order.spend, why=why,
-            placed_ns=at_ns, is_exit=is_exit,
-        )  # fmt: skip
-        self.rows.append(
-            (
-                OrderPlaced,
-                at_ns,
-                mount.name,
-                placed.number,
-                asset,
-                venue,
-                SIDES[order.side],
-                order.quantity,
-                order.spend,
-                why,
-            )
-        )
+        mount, (side, quantity, spend) = self.mount, order
+        number = mount.orders_made + 1
+        placed = Order(number, asset, venue, side, quantity, spend, why, at_ns, is_exit)
+        self.rows.append((OrderPlaced, at_ns, mount.name, number, asset, venue, SIDES[side], quantity, spend, why))
         book_order(mount, placed)
         if is_exit:
-            mount.exiting[asset] = placed.number
+            mount.exiting[asset] = number
         return placed
 
     def _refuse(
@@ -270,6 +266,14 @@ class Engine:
         book_close(self.mount, order)
         if lapses:
             book_lapse(self.mount, order.asset)
+
+    def traded(self, order: Order, quantity: Number, price: Number, fee: Number, fee_asset: str, at_ns: int) -> None:
+        """Book a fill that leaves nothing of its order, and close the order."""
+        name, number, asset = self.mount.name, order.number, order.asset
+        side, venue, why = SIDES[order.side], order.venue, order.why
+        self.rows.append((Filled, at_ns, name, number, asset, venue, side, quantity, price, fee, fee_asset, why))
+        self.rows.append((OrderClosed, at_ns, name, number, asset, "filled"))
+        book_traded(self.mount, order, quantity, price, fee, fee_asset, at_ns)
 
     def filled(self, order: Order, quantity: Number, price: Number, at_ns: int, *, fee: Number, fee_asset: str) -> None:
         """Book a fill of an order."""
@@ -361,22 +365,8 @@ class Engine:
         if holding is not None and holding.quantity:
             price = self.market.mark(asset) * (1 - self.number(loss))
             zero, quantity = mount.ledger.zero, holding.quantity
-            self.rows.append(
-                (
-                    Filled,
-                    at_ns,
-                    mount.name,
-                    None,
-                    asset,
-                    holding.venue,
-                    "sell",
-                    quantity,
-                    price,
-                    zero,
-                    "quote",
-                    "delisted",
-                )
-            )
+            sold = (asset, holding.venue, "sell", quantity, price, zero, "quote", "delisted")
+            self.rows.append((Filled, at_ns, mount.name, None, *sold))
             book_filled(
                 mount, None, asset=asset, venue=holding.venue, side=-1, quantity=quantity, price=price, fee=zero,
                 fee_asset="quote", at_ns=at_ns,

@@ -71,6 +71,10 @@ class Feed:
         """The same for all assets, in the order of names."""
         return np.asarray([self.is_tradable(name) for name in self.names])
 
+    def price(self, asset: str) -> Number | None:
+        """The last closed price, None where the asset cannot be traded."""
+        return self.mark(asset) if self.is_tradable(asset) else None
+
     def mark(self, asset: str) -> Number:
         """The last closed price."""
         return self.number(self._bars[asset][-1][4])

@@ -5,15 +5,16 @@ What lies behind the cursor cannot be reached through it: strategies read only w
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.core.conditions import BarColumns, Column, Series, newest, values
+from trader.core.expression import BARS
 from trader.core.instants import from_ns
-from trader.core.instruments import Converter, Number
+from trader.core.instruments import Converter, Number, plainly
 from trader.core.signals import Signal
 from trader.core.view import Bars
 
@@ -76,9 +77,9 @@ class Panel:
         if asset >= len(self.close):
             return BarColumns(np.empty(0, np.int64), *(np.empty(0) for _ in range(5)))
         columns = [self.open[asset], self.high[asset], self.low[asset], self.close[asset], self.volume[asset]]
-        there = ~np.isnan(columns[3])
-        if there.all():
+        if self._is_full(asset):
             return BarColumns(self.closes_ns, *columns)
+        there = ~np.isnan(columns[3])
         return BarColumns(self.closes_ns[there], *(column[there] for column in columns))
 
     @property
@@ -92,14 +93,36 @@ class Panel:
         """By asset: first and last bar, and whether every bar between is there and tradable (volume over zero)."""
         if "spans" not in self.caches:
             first, last, dense = [], [], []
-            for row, volume in zip(self.close, self.volume, strict=True):
-                there = np.flatnonzero(~np.isnan(row))
-                a, b = int(there[0]), int(there[-1])
+            for asset, (row, volume) in enumerate(zip(self.close, self.volume, strict=True)):
+                a, b, is_whole = 0, self.size - 1, self._is_full(asset)
+                if not is_whole:
+                    there = np.flatnonzero(~np.isnan(row))
+                    a, b = int(there[0]), int(there[-1])
+                    is_whole = len(there) == b - a + 1
                 first.append(a)
                 last.append(b)
-                dense.append(len(there) == b - a + 1 and not (volume[a : b + 1] == 0).any())
+                dense.append(is_whole and bool(volume[a : b + 1].all()))
             self.caches["spans"] = (first, last, dense)
         return self.caches["spans"]  # type: ignore[return-value]
+
+    def _is_full(self, asset: int) -> bool:
+        """Whether the asset has a bar at every time of the grid."""
+        if "full" not in self.caches:
+            self.caches["full"] = [not np.isnan(row.sum()) or not np.isnan(row).any() for row in self.close]
+        return self.caches["full"][asset]  # type: ignore[index,no-any-return]
+
+    def columns(self, asked: Sequence[Column], asset: int, max_age_ns: int) -> dict[Column, Floats]:
+        """Those of the columns that stand on bars alone, at all closes of an asset that has every bar; made once."""
+        if asset >= len(self.close) or not self._is_full(asset):
+            return {}
+        return {one: self.column(one, asset, max_age_ns) for one in asked if one.sources == (BARS,)}
+
+    def column(self, asked: Column, asset: int, max_age_ns: int) -> Floats:
+        """A column at all closes, as known then; made once."""
+        key = (asked, asset, max_age_ns)
+        if key not in self.caches:
+            self.caches[key] = values(asked, self.series(asset), max_age_ns, self.closes_ns)
+        return self.caches[key]  # type: ignore[return-value]
 
     def last_bar(self, asset: int) -> NDArray[np.int64]:
         """For each time, the index of the asset's last bar at or before it (-1 before the first)."""
@@ -183,7 +206,7 @@ class History:
     """A cursor over a panel: what is known at `now_ns`. The last bar closed then is `bar`."""
 
     __slots__ = (
-        "_columns", "_dense", "_first", "_last", "_marks", "_states", "bar", "delisted", "index", "is_close",
+        "_columns", "_dense", "_first", "_is_plain", "_last", "_marks", "_states", "bar", "delisted", "index", "is_close",
         "names", "now_ns", "number", "panel",
     )  # fmt: skip
 
@@ -192,6 +215,7 @@ class History:
         self.names = panel.names
         self.index = {name: i for i, name in enumerate(panel.names)}
         self.number = number
+        self._is_plain = number is plainly
         self.now_ns = LONG_AGO
         self.bar = -1
         self.is_close = False
@@ -211,8 +235,15 @@ class History:
         """Move the cursor forward."""
         self.now_ns = now_ns
         panel = self.panel
-        self.bar = bar = panel.closed(now_ns)
-        self.is_close = bar >= 0 and panel.opens_ns.item(bar) + panel.step_ns == now_ns
+        if panel.is_regular:
+            closed, rest = divmod(now_ns - panel.start_ns, panel.step_ns)
+            if 0 < closed <= panel.size:
+                self.bar, self.is_close = closed - 1, not rest
+            else:
+                self.bar, self.is_close = -1 if closed <= 0 else panel.size - 1, False
+        else:
+            self.bar = bar = panel.closed(now_ns)
+            self.is_close = bar >= 0 and panel.opens_ns.item(bar) + panel.step_ns == now_ns
 
     def is_tradable(self, asset: str) -> bool:
         """Whether the asset has an instrument, a closed bar, and is not delisted."""
@@ -231,13 +262,24 @@ class History:
             self.panel.caches["first"] = np.asarray(self._first)
         return self.panel.caches["first"]  # type: ignore[return-value]
 
+    def price(self, asset: str) -> Number | None:
+        """The last closed price, None where the asset cannot be traded."""
+        at, bar = self.index.get(asset), self.bar
+        if at is None or bar < self._first[at] or asset in self.delisted:
+            return None
+        if not self._dense[at] or bar > self._last[at]:
+            return self.mark(asset)
+        price = self._marks[at](bar)
+        return price if self._is_plain else self.number(price)
+
     def mark(self, asset: str) -> Number:
         """The last closed price."""
         at = self.index[asset]
         bar = self.bar
         if not self._dense[at] or bar > self._last[at]:
             bar = int(self.panel.last_bar(at)[bar])
-        return self.number(self._marks[at](bar))
+        price = self._marks[at](bar)
+        return price if self._is_plain else self.number(price)
 
     def mark_age_ns(self, asset: str) -> int:
         """How old the last closed price is."""
@@ -294,8 +336,5 @@ class History:
         key = (column, at, max_age_ns)
         read = self._columns.get(key)
         if read is None:
-            caches, panel = self.panel.caches, self.panel
-            if key not in caches:
-                caches[key] = values(column, panel.series(at), max_age_ns, panel.closes_ns)
-            read = self._columns[key] = caches[key].item  # type: ignore[attr-defined]
+            read = self._columns[key] = self.panel.column(column, at, max_age_ns).item
         return read(self.bar)

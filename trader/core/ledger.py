@@ -30,10 +30,11 @@ class Holding:
 class Ledger:
     """Cash, holdings, other balances, fees and realised profit of one mount."""
 
-    __slots__ = ("cash", "fees", "holdings", "others", "realised", "zero")
+    __slots__ = ("_only", "cash", "fees", "holdings", "others", "realised", "zero")
 
     def __init__(self, cash: dict[str, Number], zero: Number) -> None:
         self.cash = dict(cash)
+        self._only = next(iter(cash)) if len(cash) == 1 else None
         self.zero = zero
         self.holdings: dict[str, Holding] = {}
         self.others: dict[tuple[str, str], Number] = {}
@@ -42,20 +43,20 @@ class Ledger:
 
     def total_cash(self) -> Number:
         """Cash over all venues."""
-        return sum(self.cash.values(), self.zero) if len(self.cash) > 1 else next(iter(self.cash.values()), self.zero)
+        return self.cash[self._only] if self._only is not None else sum(self.cash.values(), self.zero)
 
 
 def book_fill(
-    ledger: Ledger, asset: str, venue: str, side: int, *, quantity: Number, price: Number, fee: Number, fee_asset: str,
+    ledger: Ledger, asset: str, venue: str, side: int, quantity: Number, price: Number, fee: Number, fee_asset: str,
     at_ns: int,
 ) -> Holding:  # fmt: skip
     """Book one fill; a buy from flat starts the entry price anew, a sell realises profit against it."""
     holding = ledger.holdings.get(asset)
     if holding is None:
         holding = ledger.holdings[asset] = Holding(asset, venue, ledger.zero)
-    value = quantity * price
+    value, cash = quantity * price, ledger.cash[venue]
     if side > 0:
-        ledger.cash[venue] -= value
+        cash -= value
         gained = quantity if fee_asset != asset else quantity - fee
         if holding.is_flat:
             holding.is_flat = False
@@ -67,26 +68,20 @@ def book_fill(
             holding.based += gained
         holding.quantity += gained
     else:
-        ledger.cash[venue] += value
+        cash += value
         ledger.realised += (price - holding.entry) * quantity
-        holding.quantity -= quantity
+        holding.quantity -= quantity if fee_asset != asset else quantity + fee
         holding.based -= quantity
     if fee:
-        _book_fee(ledger, holding, venue, side=side, fee=fee, fee_asset=fee_asset)
+        if fee_asset == QUOTE:
+            cash -= fee
+            ledger.realised -= fee
+        elif fee_asset != asset:
+            key = (venue, fee_asset)
+            ledger.others[key] = ledger.others.get(key, ledger.zero) - fee
+        ledger.fees[fee_asset] = ledger.fees.get(fee_asset, ledger.zero) + fee
+    ledger.cash[venue] = cash
     return holding
-
-
-def _book_fee(ledger: Ledger, holding: Holding, venue: str, *, side: int, fee: Number, fee_asset: str) -> None:
-    if fee_asset == QUOTE:
-        ledger.cash[venue] -= fee
-        ledger.realised -= fee
-    elif fee_asset == holding.asset:
-        if side < 0:
-            holding.quantity -= fee
-    else:
-        key = (venue, fee_asset)
-        ledger.others[key] = ledger.others.get(key, ledger.zero) - fee
-    ledger.fees[fee_asset] = ledger.fees.get(fee_asset, ledger.zero) + fee
 
 
 def equity(ledger: Ledger, marks: dict[str, Number]) -> Number:

@@ -46,7 +46,7 @@ class Order:
     )
 
     def __init__(
-        self, number: int, asset: str, venue: str, side: int, *, quantity: Number | None, spend: Number | None,
+        self, number: int, asset: str, venue: str, side: int, quantity: Number | None, spend: Number | None,
         why: str, placed_ns: int, is_exit: bool = False,
     ) -> None:  # fmt: skip
         self.number = number

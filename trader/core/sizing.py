@@ -6,6 +6,8 @@ from typing import NamedTuple
 from trader.core.instruments import Converter, Number, Terms
 from trader.core.strategy import Quote, Target, Units
 
+INFINITE = math.inf
+
 
 class Missing(NamedTuple):
     """The order that a target calls for: side 1 or -1; `quantity` units, or `spend` money where it is None."""
@@ -19,18 +21,19 @@ class SizeError(ValueError):
     """A strategy stated a size that cannot be meant."""
 
 
-def check(asset: str, target: Target) -> None:
-    """Raise SizeError unless the target's size is a finite number of at least 0 (a `Quote` may be infinite)."""
-    size = target.size
-    value: object = size.amount if isinstance(size, Quote) else size.quantity if isinstance(size, Units) else size
+def check(asset: str, size: float | Quote | Units) -> None:
+    """Raise SizeError unless a target's size is a finite number of at least 0 (a `Quote` may be infinite)."""
+    value: object = size.quantity if isinstance(size, Units) else size.amount if isinstance(size, Quote) else size
+    if isinstance(value, (float, int)) and 0 <= value < INFINITE:
+        return
     if not isinstance(value, (int, float)) or math.isnan(value) or value < 0:
         raise SizeError(f"target of {asset}: size {size!r} must be at least 0 (spot only; nothing can be sold short)")
-    if math.isinf(value) and not isinstance(size, Quote):
+    if not isinstance(size, Quote):
         raise SizeError(f"target of {asset}: size {size!r} must be finite; Quote(inf) spends all cash")
 
 
 def missing(
-    target: Target, held: Number, *, is_flat: bool, mark: Number, equity: Number, terms: Terms, number: Converter
+    target: Target, held: Number, mark: Number, equity: Number, terms: Terms, number: Converter, *, is_flat: bool
 ) -> Missing | str:
     """The order from what is held to what is wanted, or the reason why there is none.
 
@@ -44,18 +47,17 @@ def missing(
     else:
         wanted = number(size) * equity / mark
     change = wanted - held
-    leaves = not wanted
-    if not change or abs(change) < (max(held, wanted)) * number(1e-9):
+    size_of = -change if change < 0 else change
+    if not change or size_of < (max(wanted, held)) * terms.near:
         return "no_change"
-    if target.band and not leaves and not is_flat and abs(change) * mark < number(target.band) * equity:
+    if target.band and wanted and not is_flat and size_of * mark < number(target.band) * equity:
         return "band"
-    side = 1 if change > 0 else -1
-    quantity = terms.lots(abs(change))
+    quantity = size_of if terms.lot is None else terms.lot.floor(size_of)
     if not quantity:
         return "lot"
     if terms.min_notional is not None and quantity * mark < terms.min_notional:
         return "minimum"
-    return Missing(side, quantity, None)
+    return Missing(1 if change > 0 else -1, quantity, None)
 
 
 def spending(amount: float, *, terms: Terms, number: Converter) -> Missing | str:

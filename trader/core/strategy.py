@@ -5,10 +5,10 @@ nothing. The letter of what a decision means is docs/rules.md.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from trader.core.exits import Exit
 from trader.core.instants import clock_time, duration
@@ -41,8 +41,7 @@ class Units:
     quantity: float
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The size a strategy wishes to hold: a weight of equity, `Quote(amount)` or `Units(quantity)`, with its exits."""
 
     size: float | Quote | Units
@@ -54,8 +53,7 @@ class Target:
 NOTHING = Target(0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What to hold from now on. Build it with `hold`, `change` or `exactly`."""
 
     targets: Mapping[str, Target | float | Quote | Units]
@@ -85,11 +83,11 @@ class Decision:
 
     def wake_at(self, at: datetime) -> Self:
         """Also wake this strategy at the given instant."""
-        return replace(self, timers=(*self.timers, at))
+        return self._replace(timers=(*self.timers, at))
 
     def remember(self, memo: object) -> Self:
         """Keep a value that `view.memo` serves at later wakes, also after a restart."""
-        return replace(self, memo=memo, remembers=True)
+        return self._replace(memo=memo, remembers=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +114,10 @@ class Wants:
     columns: "tuple[Column, ...]" = ()
     on_fill: bool = False
     on_exit: bool = False
+    max_age_ns: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        duration(self.max_age)
+        object.__setattr__(self, "max_age_ns", duration(self.max_age))
         if self.every is not None and duration(self.every) <= 0:
             raise ValueError(f"every = {self.every!r} must be longer than nothing")
         if self.at is not None:
@@ -145,8 +144,10 @@ class Wake:
     @property
     def assets(self) -> tuple[str, ...]:
         """The assets concerned, by name ascending."""
-        names = self._names
-        return tuple([names[number] for number in self._numbers])
+        names, numbers = self._names, self._numbers
+        if len(numbers) == 1:
+            return (names[numbers[0]],)
+        return tuple([names[number] for number in numbers])
 
     def __repr__(self) -> str:
         return f"Wake({', '.join(self.causes)})"

@@ -169,7 +169,7 @@ class View:
 
     __slots__ = ("_equity", "_mount", "_now_ns", "_seen", "_wants", "wake")
 
-    def __init__(self, seen: Seen, mount: Mount, wants: Wants, now_ns: int, *, wake: Wake) -> None:
+    def __init__(self, seen: Seen, mount: Mount, wants: Wants, now_ns: int, wake: Wake) -> None:
         self._seen = seen
         self._mount = mount
         self._wants = wants
@@ -215,14 +215,14 @@ class View:
         if kind not in self._wants.ratings:
             raise KeyError(f"rating {kind!r} is not in Wants(ratings={self._wants.ratings}); list it to read it")
         values, as_of = self._seen.rating_state(kind)
-        fresh = self._now_ns - as_of <= duration(self._wants.max_age)
+        fresh = self._now_ns - as_of <= self._wants.max_age_ns
         fresh &= self._seen.tradable()
         return Ratings(self._seen.names, self._seen.index, values, as_of, np.flatnonzero(fresh), self._now_ns)
 
     def knows(self, asset: str) -> bool:
         """Whether every wanted rating of the asset is fresh."""
         number = self._seen.index[asset]
-        age = duration(self._wants.max_age)
+        age = self._wants.max_age_ns
         states = [self._seen.rating_state(kind)[1] for kind in self._wants.ratings]
         return all(self._now_ns - int(as_of[number]) <= age for as_of in states)
 
@@ -240,7 +240,7 @@ class View:
 
     def value(self, column: "Column", asset: str) -> float:
         """The value of a declared column now, NaN when unknown."""
-        return self._seen.value(column, asset, duration(self._wants.max_age))
+        return self._seen.value(column, asset, self._wants.max_age_ns)
 
     def holding(self, asset: str) -> HoldingView | None:
         """What is held of an asset; None when flat or dust."""
