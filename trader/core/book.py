@@ -16,11 +16,13 @@ from trader.core.facts import (
     Filled,
     Halted,
     MemoKept,
+    OrderAbsent,
     OrderAccepted,
     OrderClosed,
     OrderCut,
     OrderPlaced,
     OrderSending,
+    OrderStuck,
     OrderUnknown,
     Resumed,
     TargetSet,
@@ -185,7 +187,10 @@ class Book:
                     book_bar(mount, asset, self.number(high))
             case TimerDue(mount=name) | TargetSet(mount=name) | OrderPlaced(mount=name) | OrderClosed(mount=name):
                 _apply_plan(self.mounts[name], fact)
-            case OrderSending(mount=name) | OrderAccepted(mount=name) | OrderUnknown(mount=name):
+            case (
+                OrderSending(mount=name) | OrderAccepted(mount=name) | OrderUnknown(mount=name)
+                | OrderAbsent(mount=name) | OrderStuck(mount=name)
+            ):  # fmt: skip
                 for order in self.mounts[name].orders.values():
                     if order.number == fact.order:
                         order.state = next_state(order.state, type(fact).__name__)

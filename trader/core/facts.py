@@ -9,6 +9,18 @@ from datetime import datetime
 from trader.core.exits import Exit
 from trader.core.instants import from_ns
 from trader.core.instruments import Number
+from trader.core.records import (
+    BalanceSeen,
+    BaselineSet,
+    CommandTaken,
+    DiscrepancySeen,
+    EpochTaken,
+    ForeignSeen,
+    LinkChanged,
+    SignalClosed,
+    SignalReceived,
+    StateChanged,
+)
 from trader.core.signals import Signal
 from trader.core.strategy import Quote, Units
 
@@ -20,6 +32,7 @@ class SignalsKnown:
     at: datetime
     signals: tuple[Signal, ...]
     is_rating: bool = True
+    key: str = ""  # of the message that brought it; empty in a replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +113,29 @@ class OrderPlaced:
 
 @dataclass(frozen=True, slots=True)
 class OrderSending:
-    """The order is about to leave for its venue."""
+    """The order is about to leave: these signed bytes (`digest`), valid until `not_after_ms` on the venue's clock."""
 
     at: datetime
     mount: str
     order: int
+    client_id: str = ""
+    attempt: int = 1
+    quantity: Number | None = None
+    limit: Number | None = None
+    signed_ms: int = 0
+    not_after_ms: int = 0
+    digest: str = ""
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class OrderAccepted:
-    """The venue confirmed the order."""
+    """The venue confirmed the order under its own id."""
 
     at: datetime
     mount: str
     order: int
+    venue_order: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +145,38 @@ class OrderUnknown:
     at: datetime
     mount: str
     order: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAbsent:
+    """It is proven that the attempt never became an order and never will: the evidence says how."""
+
+    at: datetime
+    mount: str
+    order: int
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStuck:
+    """The outcome could not be proven in time; a person must look."""
+
+    at: datetime
+    mount: str
+    order: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ZombieSeen:
+    """An order of ours appeared at the venue although it was proven absent or refused."""
+
+    at: datetime
+    mount: str
+    order: int
+    client_id: str
+    venue_order: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +212,10 @@ class OrderCut:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Part of an order (None: a write-off) traded at `price`; the fee is in `fee_asset` ("quote" = money)."""
+    """Part of an order (None: a write-off) traded at `price`; the fee is in `fee_asset` ("quote" = money).
+
+    `trade` is the venue's id of the trade, by which it is booked once; empty in a replay.
+    """
 
     at: datetime
     mount: str
@@ -171,6 +228,7 @@ class Filled:
     fee: Number
     fee_asset: str
     why: str
+    trade: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +302,9 @@ class Resumed:
 
 Fact = (
     SignalsKnown | BarClosed | PriceSeen | TimerDue | Decided | StrategyFailed | TargetSet | OrderPlaced | OrderSending
-    | OrderAccepted | OrderUnknown | CancelAsked | OrderClosed | OrderCut | Filled | ExitHit | DustLeft | Refused | MemoKept
-    | TimerSet | Halted | Resumed
+    | OrderAccepted | OrderUnknown | OrderAbsent | OrderStuck | ZombieSeen | CancelAsked | OrderClosed | OrderCut | Filled
+    | ExitHit | DustLeft | Refused | MemoKept | TimerSet | Halted | Resumed | SignalReceived | SignalClosed | BalanceSeen
+    | BaselineSet | DiscrepancySeen | ForeignSeen | LinkChanged | EpochTaken | StateChanged | CommandTaken
 )  # fmt: skip
 Row = tuple[object, ...]
 

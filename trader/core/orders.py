@@ -3,12 +3,15 @@
 from trader.core.instruments import Number
 
 PLACED, SENDING, ACCEPTED, UNKNOWN, CLOSED = "placed", "sending", "accepted", "unknown", "closed"
+ABSENT, STUCK = "absent", "stuck"
 
 LIFE = {
     PLACED: {"OrderSending": SENDING, "OrderClosed": CLOSED},
     SENDING: {"OrderAccepted": ACCEPTED, "OrderUnknown": UNKNOWN, "OrderClosed": CLOSED},
     ACCEPTED: {"OrderUnknown": UNKNOWN, "OrderClosed": CLOSED},
-    UNKNOWN: {"OrderAccepted": ACCEPTED, "OrderClosed": CLOSED},
+    UNKNOWN: {"OrderAccepted": ACCEPTED, "OrderAbsent": ABSENT, "OrderStuck": STUCK, "OrderClosed": CLOSED},
+    ABSENT: {"OrderSending": SENDING, "OrderClosed": CLOSED},
+    STUCK: {"OrderAccepted": ACCEPTED, "OrderAbsent": ABSENT, "OrderClosed": CLOSED},
     CLOSED: {},
 }
 

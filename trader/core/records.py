@@ -1,0 +1,117 @@
+"""Records of a running daemon: facts about messages, accounts, links and states; they move no holding.
+
+They are members of the union in `facts.py`, which the journal keeps.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from trader.core.instruments import Number
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReceived:
+    """A message came in; `outcome` is empty when it is to be handled, else how it ended at the door."""
+
+    at: datetime
+    key: str
+    source: str
+    digest: str
+    outcome: str
+    why: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalClosed:
+    """How a publication ended for a mount, final; `moved` names each asset it moved and how that ended."""
+
+    at: datetime
+    key: str
+    mount: str
+    outcome: str
+    moved: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceSeen:
+    """A venue said what an account holds of an asset, in all and free."""
+
+    at: datetime
+    venue: str
+    asset: str
+    total: Number
+    free: Number
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineSet:
+    """What an account held of an asset that no fact of ours explains: it is not ours to sell."""
+
+    at: datetime
+    venue: str
+    asset: str
+    total: Number
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscrepancySeen:
+    """A balance that our facts do not explain; nothing is invented to make it agree."""
+
+    at: datetime
+    venue: str
+    asset: str
+    expected: Number
+    seen: Number
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignSeen:
+    """An order on our account that is not ours: recorded, never touched."""
+
+    at: datetime
+    venue: str
+    symbol: str
+    venue_order: str
+    client_id: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """A connection came up or went down."""
+
+    at: datetime
+    link: str
+    is_up: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class EpochTaken:
+    """A process took the lease of the journal; an older epoch may not send any more."""
+
+    at: datetime
+    epoch: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The trading state of everything (`scope` empty) or of a venue: active, reducing, halted, recovering, killed."""
+
+    at: datetime
+    scope: str
+    state: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTaken:
+    """An operator's command, once per key."""
+
+    at: datetime
+    key: str
+    command: str
+    argument: str

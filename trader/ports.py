@@ -1,0 +1,235 @@
+"""Ports: what the runtime asks of the world. Adapters fill them; `app.py` plugs them in; contract tests hold them.
+
+Money and quantities are exact decimals here, instants are aware UTC, `_ms` are milliseconds of the venue's clock.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from trader.core.facts import Fact
+from trader.core.instruments import Instrument
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Bytes that came in. `acknowledge` tells the sender that they are kept: call it after the commit, never before."""
+
+    source: str
+    topic: str
+    body: bytes
+    acknowledge: Callable[[], Awaitable[None]]
+    is_retained: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Where messages come from: the bus, MQTT, a directory, standard input."""
+
+    name: str
+
+    def messages(self) -> AsyncIterator[Message]:
+        """Yield messages until the source ends; what was not acknowledged comes again after a restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A fact in the journal, at its place."""
+
+    seq: int
+    fact: Fact
+
+
+class JournalDownError(Exception):
+    """The journal cannot be written or read now. What was given to `append` may or may not be kept: ask again."""
+
+
+class LeaseLostError(Exception):
+    """Another process took the lease: this one may not write any more."""
+
+
+class Journal(Protocol):
+    """Append-only, hash-chained facts; one writer, fenced by the epoch of its lease."""
+
+    epoch: int
+
+    async def take(self, owner: str, *, seconds: float) -> int:
+        """Take the lease and return its epoch; raises LeaseLostError while another's lease runs."""
+
+    async def renew(self) -> None:
+        """Prolong the lease; raises LeaseLostError when it was taken over."""
+
+    async def append(self, facts: Sequence[Fact]) -> int:
+        """Write all the facts and their read models in one transaction; returns the last seq.
+
+        Repeating the same call after JournalDownError is safe: facts that are there already are recognised. Raises
+        LeaseLostError when the epoch is not ours any more, checked in the same transaction.
+        """
+
+    def read(self, after: int = 0) -> AsyncIterator[Entry]:
+        """Yield what is kept, in order, from behind the given seq."""
+
+    async def digest_of(self, key: str) -> str | None:
+        """The digest of the message received under this key, None when there was none."""
+
+    async def close(self) -> None:
+        """Give the lease back and close."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """An order as it goes to a venue: a limit IOC of `quantity` at `limit`, or a market buy that spends `spend`."""
+
+    client_id: str
+    symbol: str
+    side: str
+    quantity: Decimal | None
+    limit: Decimal | None
+    spend: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A request as bytes, signed at `signed_ms` and refused by the venue when it arrives after `not_after_ms`."""
+
+    client_id: str
+    method: str
+    url: str
+    headers: dict[str, str] = field(repr=False)
+    body: str = field(repr=False)
+    signed_ms: int
+    not_after_ms: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The venue took the order; `order` is its state where the reply tells it."""
+
+    venue_order: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedByVenue:
+    """The venue refused with a code of the list that is known to mean: there is no order."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """Anything else: the order may or may not exist."""
+
+    why: str
+
+
+Reply = Accepted | RefusedByVenue | Unclear
+
+
+@dataclass(frozen=True, slots=True)
+class VenueOrder:
+    """An order as the venue shows it."""
+
+    venue_order: str
+    client_id: str
+    symbol: str
+    side: str
+    quantity: Decimal | None
+    filled: Decimal | None
+    is_open: bool
+    status: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class VenueTrade:
+    """A trade of our account; `fee` in `fee_asset`."""
+
+    trade: str
+    venue_order: str
+    client_id: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_asset: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Everything of our account in a span of time; only a complete one (last page proven) can prove an absence."""
+
+    since_ms: int
+    until_ms: int
+    orders: tuple[VenueOrder, ...]
+    trades: tuple[VenueTrade, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What the account holds of an asset."""
+
+    total: Decimal
+    free: Decimal
+
+
+class VenueDownError(Exception):
+    """A question to the venue got no trustworthy answer; nothing follows from that."""
+
+
+class Venue(Protocol):
+    """An exchange account: instruments, orders sent once, and truth by asking."""
+
+    name: str
+    settle_seconds: float  # an accepted order is in one of the lists within this time
+
+    def client_id(self, core: str) -> str:
+        """The client id in this venue's form for 26 characters of [a-z2-7]."""
+
+    async def now_ms(self) -> int:
+        """The venue's clock."""
+
+    async def instruments(self, assets: Sequence[str]) -> list[Instrument]:
+        """The tradable markets of these assets against the account's money."""
+
+    def sign(self, request: OrderRequest, *, signed_ms: int, not_after_ms: int) -> Signed:
+        """The exact bytes of a request; raises ValueError for what the venue would silently change."""
+
+    async def send(self, signed: Signed) -> Reply:
+        """Write the bytes once: no retry, no redirect, no second signature."""
+
+    async def cancel(self, venue_order: str, symbol: str) -> None:
+        """Ask to cancel; the outcome is what later questions show."""
+
+    async def find(self, client_id: str, symbol: str) -> VenueOrder | None:
+        """Look an order up by client id; None proves nothing by itself."""
+
+    async def scan(self, symbols: Sequence[str], *, since_ms: int, until_ms: int) -> Scan:
+        """All open orders, finished orders and trades of the span, every page; raises VenueDownError if one failed."""
+
+    async def balances(self) -> dict[str, Balance]:
+        """What the account holds."""
+
+    async def price(self, symbol: str) -> Decimal:
+        """The last traded price."""
+
+    async def close(self) -> None:
+        """Close connections."""
+
+
+class Clock(Protocol):
+    """Time from outside: what is now, and how to wait."""
+
+    def now(self) -> datetime:
+        """Wall time, aware UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
