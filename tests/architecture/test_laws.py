@@ -104,7 +104,7 @@ PLANTED: list[tuple[str, Law, dict[str, str]]] = [
     ("core asks today", laws.impure, {"trader/core/a.py": "from datetime import date\nf = date.today"}),
     ("core is random", laws.impure, {"trader/core/a.py": "import numpy as np\nnp.random.default_rng()"}),
     ("pandas in a strategy", laws.outside, {"strategies/a.py": "def f():\n    import pandas as pd"}),
-    ("ccxt anywhere", laws.outside, {"trader/adapters/gate.py": "import ccxt.async_support"}),
+    ("ccxt anywhere", laws.outside, {"trader/adapters/mqtt.py": "import ccxt.async_support"}),
     ("typer in settings", laws.outside, {"trader/settings.py": "from typer import Option"}),
     ("environment in backtests", laws.environment, {"backtests/a.py": "import os\nos.environ['X']"}),
     ("getenv", laws.environment, {"trader/cli.py": "from os import getenv"}),
