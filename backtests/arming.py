@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Armed:
     """The price exits of one holding, with the search for the first bar that hits them."""
 
-    __slots__ = ("at", "exits", "high", "low", "peak", "search")
+    __slots__ = ("at", "exits", "high", "low", "peak", "search", "tops")
 
     def __init__(
         self, panel: Panel, at: int, exits: Sequence[tuple[int, Exit, Number]], *, first: int, peak: float
@@ -32,6 +32,7 @@ class Armed:
         self.exits = exits
         self.peak = peak
         self.low, self.high = panel.searchable(at)
+        self.tops = panel.high[at]
         stops = [float(lv) for _, e, lv in exits if isinstance(e, STOPS) and not isinstance(e, TrailBy)]
         goals = [float(lv) for _, e, lv in exits if not isinstance(e, STOPS)]
         trails = [e.by for _, e, _ in exits if isinstance(e, TrailBy)]
@@ -57,7 +58,7 @@ class Arming:
         for armed in self.armed.values():
             search = armed.search
             if search.hit < 0 and search.clean < upto:
-                search.look(armed.low, armed.high, min(upto, best + 1))
+                search.look(armed.low, armed.high, armed.tops, min(upto, best + 1))
             if 0 <= search.hit < best:
                 best = search.hit
         return int(self.panel.opens_ns[best]) + self.panel.step_ns if best < upto else NEVER
@@ -73,8 +74,7 @@ class Arming:
         if holding is None:
             return
         exits = self.engine.armed(asset)
-        waiting = self.engine.armed(asset, decided=True) if asset in mount.targets else exits
-        due = [self._due_of(asset, e, from_ns, holding.opened_ns) for _, e in waiting if not isinstance(e, PRICE_EXITS)]
+        due = [self._due_of(asset, e, from_ns, holding.opened_ns) for _, e in exits if not isinstance(e, PRICE_EXITS)]
         if due and min(due) < NEVER:
             self.decided[asset] = min(due)
         if not exits:
@@ -126,6 +126,6 @@ class Arming:
 
     def note_trail(self, armed: Armed, end: int) -> None:
         """Note for the count of doubtful bars in which bars a trailing exit was armed."""
-        by = min(e.by for _, e, _ in armed.exits if isinstance(e, TrailBy))
-        first = armed.search.first
-        self.log.trails.append((armed.at, first, end, by, armed.peak))
+        for _, exit_, _ in armed.exits:
+            if isinstance(exit_, TrailBy):
+                self.log.trails.append((armed.at, armed.search.first, end, exit_.by, armed.peak))

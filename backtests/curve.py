@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trader.core.exits import TOUCH
 from trader.core.history import Floats, Instants, Panel
 
 if TYPE_CHECKING:
@@ -78,12 +79,14 @@ def stale_points(panel: Panel, log: Log) -> int:
     return count
 
 
-def trail_ambiguities(panel: Panel, trails: list[tuple[int, int, int, float, float]]) -> int:
-    """Bars that would have hit a trailing level only by their own high."""
-    count = 0
+def trail_ambiguities(panel: Panel, trails: list[tuple[int, int, int, float, float]]) -> set[tuple[int, int]]:
+    """Asset and bar of the bars that would have hit a trailing level only by their own high."""
+    found: set[tuple[int, int]] = set()
     for asset, first, end, by, peak in trails:
-        low, high = (column[first:end] for column in panel.searchable(asset))
+        low, high = panel.searchable(asset)[0][first:end], panel.high[asset, first:end]
         if len(low):
             peaks = np.fmax.accumulate(np.concatenate(([peak], high)))
-            count += int(((low <= peaks[1:] * (1 - by)) & ~(low <= peaks[:-1] * (1 - by) * (1 + 1e-12))).sum())
-    return count
+            share = (1 - by) * (1 + TOUCH)
+            doubtful = (low <= peaks[1:] * share) & ~(low <= peaks[:-1] * share)
+            found.update((asset, first + bar) for bar in np.flatnonzero(doubtful).tolist())
+    return found

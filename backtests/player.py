@@ -16,11 +16,11 @@ from backtests.schedule import ByCondition, Fixed
 from backtests.venue import TapeVenue
 from trader.core.book import Mount
 from trader.core.engine import Engine, sells_first
-from trader.core.exits import STOPS
+from trader.core.exits import STOPS, Exit
 from trader.core.history import LONG_AGO, History, Panel
 from trader.core.instruments import Converter, Number, plainly
 from trader.core.matching import Tariff, hits, level
-from trader.core.orders import CLOSED, Order
+from trader.core.orders import CLOSED
 from trader.core.signals import MARKET
 from trader.core.strategy import Decision, Wake
 from trader.core.view import Strategy, View
@@ -126,10 +126,8 @@ class Player:
             self._delist(at)
         for asset in sorted(asset for asset, due in self.decided.items() if due <= at):
             del self.decided[asset]
-            before = len(self.engine.rows)
-            self.engine.decided_exits(asset, at, new=self.arming.new_ratings(asset, at))
-            if self.wants.on_exit and len(self.engine.rows) > before and "exit" not in self.causes:
-                self.causes.append("exit")
+            if self.engine.decided_exits(asset, at, new=self.arming.new_ratings(asset, at)):
+                self._note_cause("exit", self.wants.on_exit)
             mount.touched.append(asset)
         if mount.touched or mount.placed:
             self._settle(at, at, bar + 1)
@@ -169,8 +167,9 @@ class Player:
         if at in self.mount.timers:
             self.mount.timers.discard(at)
             names.append("timer")
-        if at in self.pending:
-            names.append(self.pending.pop(at))
+        cause = self.pending.pop(at, None)
+        if cause is not None and cause not in names:
+            names.append(cause)
         wake = Wake(tuple(names), sorted(set(assets)) if len(assets) > 1 else assets, self.names) if names else None
         return wake, mine
 
@@ -218,38 +217,42 @@ class Player:
             levels = [(n, e, level(e, holding.entry, holding.peak, self.number)) for n, e, _ in armed.exits]
             low, high = (self.number(column[index].item(bar)) for column in (self.panel.low, self.panel.high))
             found = hits(levels, self.number(self.opens[index](bar)), low, high)
-            if any(isinstance(e, STOPS) for _, e, _ in found) and not all(isinstance(e, STOPS) for _, e, _ in found):
-                self.log.ambiguous += 1
+            if len({isinstance(e, STOPS) for _, e, _ in found}) == 2:
+                self.log.ambiguous.add((index, bar))
             for number, exit_, price in found:
                 if self.mount.held(asset) is None:
                     break
-                if self.engine.is_leaving_at_price(asset) and (self.rests or not self.engine.may_exit(asset, exit_)):
+                self._exit(asset, number, exit_, price, bar, at)
+                if exit_.share == 1:
                     break
-                waiting = self.mount.orders.get(asset) if exit_.share < 1 else None
-                if waiting is not None and not waiting.waits:
-                    waiting = None
-                if waiting is not None and not self.rests:
-                    continue  # one of a part does not disturb an exit that waits for the same open
-                order = self.engine.exit_hit(asset, number, exit_, price, at)
-                if self.wants.on_exit and "exit" not in self.causes:
-                    self.causes.append("exit")
-                if order is not None and self.rests:
-                    self.due[order.number] = bar + 1
-                    self.venue.trade(order, price, bar, at)
-                    if order.state != CLOSED:
-                        self.due[order.number] = self._tradable(asset, bar + 1)
-                        self.mount.placed.remove(order)
-                    elif waiting is not None:
-                        self._resume(waiting, at)
         if due:
             self._settle(at, at, bar + 1)
 
-    def _resume(self, waiting: Order, at: int) -> None:
-        """Place anew what is left of a waiting exit that one of a part came before."""
-        again = self.engine.resume(waiting, at)
-        if again is not None:
-            self.mount.placed.remove(again)
-            self.due[again.number] = self.due[waiting.number]
+    def _exit(self, asset: str, number: int, exit_: Exit, price: Number, bar: int, at: int) -> None:
+        """Carry out a price exit: inside the bar, what is left at the following opens; or all at the next open."""
+        earlier = self.mount.orders.get(asset)
+        earlier = earlier if earlier is not None and earlier.is_exit else None
+        order = self.engine.exit_hit(asset, number, exit_, price, at, joins=not self.rests)
+        if order is None:
+            return
+        self._note_cause("exit", self.wants.on_exit)
+        if not self.rests:
+            return
+        fills = len(self.log.fills)
+        self.venue.trade(order, price, bar, at)
+        if len(self.log.fills) > fills:
+            self._note_cause("fill", self.wants.on_fill)
+        is_done = order.state == CLOSED
+        self.due[order.number] = self._tradable(asset, bar + 1)
+        if earlier is not None:
+            again = self.engine.rejoin(earlier, order, at)
+            if again is not None:
+                self.due[again.number] = self.due[earlier.number if is_done else order.number]
+        self.mount.placed.clear()
+
+    def _note_cause(self, cause: str, is_wanted: bool) -> None:
+        if is_wanted and cause not in self.causes:
+            self.causes.append(cause)
 
     def _delist(self, at: int) -> None:
         while self.delistings and self.delistings[0][0] <= at:

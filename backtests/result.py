@@ -120,8 +120,8 @@ class Result:
         trailing, waits = trail_ambiguities(panel, log.trails), log.waits + [0] * log.at_once
         found |= {
             "n_decisions": len(self.decided),
-            "ambiguous_bars": log.ambiguous + trailing,
-            "trail_at_worst": trailing,
+            "ambiguous_bars": len(log.ambiguous | trailing),
+            "trail_at_worst": len(trailing),
             "stale_marks": stale_points(panel, log),
             "unknown_held": self.engine.unknown_held,
             "withheld_batches": sum(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.core.conditions import Condition, Moments, evaluate_all
+from trader.core.expression import BARS
 from trader.core.history import Arrivals, Instants, Panel
 from trader.core.instants import DAY, clock_time, duration
 from trader.core.strategy import Wake, Wants
@@ -168,18 +169,29 @@ def _moments(panel: Panel, wants: Wants, size: int) -> dict[Condition, list[Runs
 
 
 def _woken(panel: Panel, condition: Condition, moments: Moments, asset: int) -> Runs:
-    """The moments at which the condition is true and may wake: rows of torn batches wake late or never."""
-    data, true = moments.at_ns, moments.true
-    for group, kind in condition.sources:
-        rows = panel.ratings.get(kind) if group == "rating" else None
-        if rows is None or not true.any():
-            continue
-        late = (rows.asset == asset) & (rows.wakes_ns != rows.known_ns)
-        if late.any():
-            moved = dict(zip(rows.known_ns[late].tolist(), rows.wakes_ns[late].tolist(), strict=True))
-            times = data[true].tolist()
-            data = np.unique(np.asarray([at for at in (moved.get(t, t) for t in times) if at >= 0], np.int64))
-            true = np.ones(len(data), np.bool_)
+    """The moments at which the condition is true and may wake: data of torn batches alone wake late or never."""
+    data, true, series = moments.at_ns, moments.true, panel.series(asset)
+    late: dict[int, int] = {}
+    fresh = [np.empty(0, np.int64)]
+    for source, kind in condition.sources:
+        rows = panel.ratings.get(kind) if source in {"rating", "age"} else None
+        if (source, kind) == BARS:
+            fresh.append(series.bars.close_ns)
+        if source in {"signal", "age"} and kind in series.signals:
+            fresh.append(series.signals[kind][0])
+        if rows is not None:
+            mine, is_late = rows.asset == asset, rows.wakes_ns != rows.known_ns
+            known, wakes = rows.known_ns[mine & is_late].tolist(), rows.wakes_ns[mine & is_late].tolist()
+            late.update(zip(known, wakes, strict=True))
+            fresh.append(rows.known_ns[mine & ~is_late])
+    for at in np.intersect1d(np.concatenate(fresh), np.asarray(list(late), np.int64)).tolist():
+        del late[at]  # something else was new then too
+    if late and true.any():
+        own = data[true].tolist()
+        kept = np.asarray([at for at in own if at not in late], np.int64)
+        moved = np.asarray([late[at] for at in own if late.get(at, -1) >= 0], np.int64)
+        data = np.union1d(kept, np.setdiff1d(moved, data))  # where a newer datum came its own truth counts
+        true = np.ones(len(data), np.bool_)
     return Runs.of(data, true)
 
 

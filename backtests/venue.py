@@ -27,7 +27,9 @@ class Log:
     fills: list[tuple[int, int, Number, Number]] = field(
         default_factory=list
     )  # bar, asset, change of quantity, cash then
-    ambiguous: int = 0
+    ambiguous: set[tuple[int, int]] = field(
+        default_factory=set
+    )  # asset and bar in which a stop and a goal were in range
     trails: list[tuple[int, int, int, float, float]] = field(default_factory=list)  # asset, first, end, share, peak
     omitted: set[int] = field(default_factory=set)  # assets with a wanted datum that views left out
     waits: list[int] = field(default_factory=list)  # ns from decision to fill at an open
@@ -80,9 +82,10 @@ class TapeVenue:
                 quantity = mount.ledger.zero if is_nothing or too_small else affordable
         if quantity > 0:
             self._book(order, quantity, price, bar, at, terms=terms)
+        if is_cut and order.quantity is None:
+            is_capped = False  # the cash ends before the volume does: nothing was held back
         if is_cut and is_capped:  # what the volume held back stays working, what cash cut does not
-            gone = held_back - quantity
-            self.engine.cut(order, gone if order.quantity is not None else gone * price * (tariff.one + fee_share), at)
+            self.engine.cut(order, held_back - quantity, at)
         if is_cut and not is_capped:
             self.engine.close(order, "cash", at)
         elif not is_capped and order.asset in mount.orders:
@@ -105,12 +108,15 @@ class TapeVenue:
         """Price and quantity before cash is asked, and whether the volume held some of it back."""
         tariff, left = self.tariff, order.left
         assert left is not None
-        if order.spend is not None and left == INFINITE:
-            left = max(self.mount.ledger.cash[order.venue], self.mount.ledger.zero)
-        by_cost = order.quantity is None
+        by_cost, free = order.quantity is None, max(self.mount.ledger.cash[order.venue], self.mount.ledger.zero)
+        if by_cost and left == INFINITE:
+            left = free
         share = None
         if tariff.impact is not None and volume > 0:
-            taken = left / (tariff.price(mid, 1, terms) * (tariff.one + fee_share)) if by_cost else left
+            taken = left
+            if by_cost:
+                dear = mid * (tariff.one + tariff.half_spread) * (tariff.one + fee_share)
+                taken = terms.lots(min(left, free) / dear)
             share = (taken if room is None else min(taken, room)) / self.number(volume)
         price = tariff.price(mid, order.side, terms, share)
         quantity = terms.lots(left / (price * (tariff.one + fee_share))) if by_cost else left

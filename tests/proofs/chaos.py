@@ -26,7 +26,6 @@ from trader import (
 )  # fmt: skip
 from trader.core.instants import duration, from_ns, to_ns
 
-WORLDS = 60
 START = pd.Timestamp("2024-03-01", tz="UTC")
 ASSETS = ("A", "B", "C", "D")
 

@@ -66,7 +66,7 @@ def place_of(at, asset, side):
 
 def plain(why):
     """The exit's name, a strategy's own words, or nothing: the engine says `exit: FallBy`, the stepper `FallBy`."""
-    word = why.removeprefix("exit").strip(" :").split("(")[0].lower()
+    word = why.removeprefix("exit").split("(")[0].strip(" :").lower()
     return "" if word in {"open", "leave", "target", "increase", "reduce", "rebalance"} else word
 
 

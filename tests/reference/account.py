@@ -123,7 +123,7 @@ class Account:
         before = len(self.fills)
         if order.side == "sell":
             held = self.holding(order.asset).quantity
-            quantity = min(order.quantity, held)
+            quantity = self.down_to_lot(order.asset, min(order.quantity, held))
             done = self.sell(bar, bar.open, quantity, at, order.why)
             order.quantity = quantity - done
             if self.is_nothing(order.asset, order.quantity, quantity) or not self.holding(order.asset).counts:
@@ -187,6 +187,8 @@ class Account:
                 order.amount -= bought * price * rate
             return
         short = order.amount > budget
+        if bought * price <= self.number.slack:
+            bought = self.number.zero
         if bought > 0 and not (short and self.under_minimum(order.asset, bought * price)):
             self._take(bar, at, bought, price, order.why)
         self.close(order.asset, "cash" if short else "filled", at)

@@ -60,6 +60,7 @@ class Stepper:
         self.delisted = set()
         self.omitted = set()
         self.told = 0  # fills that a wake was told of
+        self.now = -1
         self.out = Outcome(orders=[], refused=[], counts=defaultdict(int))
 
     def load(self, bars, ratings, signals, instruments, *, delay):
@@ -109,17 +110,15 @@ class Stepper:
 
     def run(self):
         heapq.heapify(self.instants)
-        now = None
         while self.instants:
             at = heapq.heappop(self.instants)
-            if (now is not None and at <= now) or at > self.last:
-                continue
-            now = at
-            self.instant(at)
+            if self.now < at <= self.last:
+                self.instant(at)
         return self.outcome()
 
     def instant(self, at):
         """Rule 2: nothing later in this list acts earlier in it."""
+        self.now = at
         for bar in self.closing.get(at, ()):
             self.exits_inside(bar, at)
         for bar in self.closing.get(at, ()):
@@ -215,20 +214,19 @@ class Stepper:
         return quantity
 
     def exit_order(self, asset, quantity, eligible, why, *, full, resting):
-        """One exit order per asset: a second exit joins what the first still has to sell."""
+        """One exit order per asset: a later exit takes over what an earlier one still has to sell."""
         if full:
             self.wished.discard(asset)
         account = self.account
         held = account.holding(asset)
-        order = account.orders.get(asset)
-        if order is None or (full and (resting or not order.full)):
-            account.orders.pop(asset, None)
-            account.place(asset, "sell", quantity=quantity, eligible=eligible, why=why, exit=True, full=full,
-                          resting=resting)  # fmt: skip
-            return
-        order.quantity = held.quantity if order.full else min(held.quantity, order.quantity + quantity)
-        order.eligible = min(order.eligible, eligible)
-        order.resting = order.resting or resting
+        order = account.orders.pop(asset, None)
+        if order is not None:
+            full = full or order.full
+            quantity = held.quantity if full else min(held.quantity, order.quantity + quantity)
+        quantity = account.down_to_lot(asset, quantity)
+        account.place(
+            asset, "sell", quantity=quantity, eligible=eligible, why=why, exit=True, full=full, resting=resting
+        )
 
     def exits_due(self, at, ratings):
         for asset in sorted(self.held):
@@ -324,7 +322,7 @@ class Stepper:
 
     def expect(self, held):
         for due in exit_rules.due_instants(held):
-            heapq.heappush(self.instants, due)  # one that is past fires at the next instant
+            heapq.heappush(self.instants, max(due, self.now + 1))  # one that is past fires at once, after this instant
 
     def leave(self, asset, held, at, why):
         if not held.counts:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from trader.core.exits import Exit
 from trader.core.facts import (
     BarClosed,
+    Decided,
     DustLeft,
     ExitHit,
     Fact,
@@ -24,6 +25,7 @@ from trader.core.facts import (
     OrderSending,
     OrderStuck,
     OrderUnknown,
+    Refused,
     Resumed,
     TargetSet,
     TimerDue,
@@ -34,6 +36,8 @@ from trader.core.instruments import Converter, Number, Terms
 from trader.core.ledger import Holding, Ledger, book_fill
 from trader.core.orders import CLOSED, Order, next_state
 from trader.core.strategy import Target
+
+GOES_ON = ("replaced", "exit", "joined")  # an order closed so makes room for another
 
 
 class Mount:
@@ -80,8 +84,10 @@ def book_target(mount: Mount, asset: str, target: Target) -> None:
         mount.targets.pop(asset, None)
         mount.touched.append(asset)
         return
-    if before is None or before.exits != target.exits:
+    armed = mount.leaving.get(asset) if before is None else before.exits
+    if armed != target.exits:
         mount.spent.pop(asset, None)
+    if before is None or armed != target.exits:
         mount.touched.append(asset)
     mount.leaving.pop(asset, None)
     mount.targets[asset] = target
@@ -198,6 +204,11 @@ class Book:
                 _apply_trade(self.mounts[name], fact)
             case OrderCut(mount=name, asset=asset, amount=amount):
                 book_cut(self.mounts[name].orders[asset], amount)
+            case Refused(mount=name, asset=asset):
+                book_lapse(self.mounts[name], asset)
+            case Decided(at=at, mount=name, causes=causes):
+                if "timer" in causes:
+                    self.mounts[name].timers.discard(to_ns(at))
             case MemoKept(mount=name, memo=memo):
                 self.mounts[name].memo = memo
             case TimerSet(mount=name, due=due):
@@ -235,7 +246,8 @@ def _apply_plan(mount: Mount, fact: TimerDue | TargetSet | OrderPlaced | OrderCl
             order = mount.orders[asset]
             assert order.number == number, f"order {number} of {asset} is not the working one"
             book_close(mount, order)
-            book_lapse(mount, asset)
+            if fact.reason not in GOES_ON:
+                book_lapse(mount, asset)
 
 
 def _apply_trade(mount: Mount, fact: Filled | ExitHit | DustLeft) -> None:

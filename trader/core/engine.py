@@ -43,7 +43,7 @@ from trader.core.facts import (
 from trader.core.feed import Feed
 from trader.core.instants import from_ns, to_ns
 from trader.core.instruments import Converter, Number
-from trader.core.orders import Order
+from trader.core.orders import CLOSED, PART, Order
 from trader.core.risk import Denied, Facing, Gate
 from trader.core.routing import buy_at
 from trader.core.sizing import Missing, check, missing, spending
@@ -140,7 +140,7 @@ class Engine:
         others += [a for a in mount.orders if a not in decision.targets and mount.held(a) is None]
         for asset in others:
             if self.wants.ratings and not view.knows(asset):
-                self.unknown_held += 1
+                self.unknown_held += mount.held(asset) is not None
                 if decision.unknown is Unknown.HOLD:
                     continue
             self._state(asset, NOTHING, at_ns, view)
@@ -288,72 +288,90 @@ class Engine:
             fee=fee, fee_asset=fee_asset, at_ns=at_ns,
         )  # fmt: skip
 
-    def is_leaving_at_price(self, asset: str) -> bool:
-        """Whether a price exit of the asset is being carried out; one that waits for an open can still be overtaken."""
-        working = self.mount.orders.get(asset)
-        return asset in self.mount.exiting and (working is None or not working.waits)
+    def armed(self, asset: str) -> tuple[tuple[int, Exit], ...]:
+        """The exits of a holding that may act, with their numbers.
 
-    def armed(self, asset: str, *, decided: bool = False) -> tuple[tuple[int, Exit], ...]:
-        """The exits of a holding that have not fired, with their numbers; none while a price exit is carried out.
-
-        decided: also the others while one is, since an exit of all overtakes one of a part.
+        While one of all is carried out no other acts, unless that one waits for an open: price exits stay armed then.
         """
         mount = self.mount
         target = mount.targets.get(asset)
         exits = mount.leaving.get(asset, ()) if target is None else target.exits
-        if not exits or (not decided and self.is_leaving_at_price(asset)):
+        if not exits:
             return ()
-        only_priced = asset in mount.exiting and not decided
+        working = mount.orders.get(asset) if asset in mount.exiting else None
+        is_whole = working is not None and working.is_whole
+        if is_whole and working is not None and not working.waits:
+            return ()
         spent = mount.spent.get(asset, ())
         return tuple(
-            [(n, e) for n, e in enumerate(exits) if n not in spent and (not only_priced or isinstance(e, PRICE_EXITS))]
+            [(n, e) for n, e in enumerate(exits) if n not in spent and (not is_whole or isinstance(e, PRICE_EXITS))]
         )
 
-    def exit_hit(self, asset: str, number: int, exit_: Exit, price: Number, at_ns: int) -> Order | None:
-        """Carry out an exit at the price of its hit: cancel the asset's order, sell the exit's share."""
+    def exit_hit(
+        self, asset: str, number: int, exit_: Exit, price: Number, at_ns: int, *, joins: bool = True
+    ) -> Order | None:
+        """Carry out an exit at the price of its hit: cancel the asset's order, sell the exit's share; None if too small.
+
+        joins: what an earlier exit still has to sell joins the order; without, the driver asks `rejoin` afterwards.
+        """
         mount = self.mount
         holding = mount.held(asset)
         if holding is None:
             return None
         self.rows.append((ExitHit, at_ns, mount.name, asset, number, exit_, price))
         book_exit(mount, asset, number, exit_.share)
-        working = mount.orders.get(asset)
-        if working is not None:
-            self.close(working, "exit", at_ns, lapses=False)
-        terms = mount.terms_of(asset, holding.venue)
-        share = holding.quantity if exit_.share == 1 else holding.quantity * self.number(exit_.share)
-        quantity = terms.lots(share)
-        too_small = terms.min_notional is not None and quantity * price < terms.min_notional
-        if not quantity or too_small:
-            if exit_.share == 1:
+        earlier = mount.orders.get(asset)
+        if earlier is not None and not earlier.is_exit:
+            self.close(earlier, "exit", at_ns, lapses=False)
+            earlier = None
+        terms, is_whole = mount.terms_of(asset, holding.venue), exit_.share == 1
+        quantity = terms.lots(holding.quantity if is_whole else holding.quantity * self.number(exit_.share))
+        if not quantity or (terms.min_notional is not None and quantity * price < terms.min_notional):
+            if is_whole:
+                if earlier is not None:
+                    self.close(earlier, "minimum", at_ns)
                 self._leave_dust(asset, at_ns)
             return None
-        name = f"exit {type(exit_).__name__}"
-        return self._place(asset, holding.venue, Missing(-1, quantity, None), name, at_ns, is_exit=True)
+        if earlier is not None:
+            self.close(earlier, "joined", at_ns, lapses=False)
+            if joins:
+                is_whole = is_whole or earlier.is_whole
+                most = terms.lots(holding.quantity)
+                quantity = most if is_whole else min(most, quantity + (earlier.left or mount.ledger.zero))
+        why = f"exit {type(exit_).__name__}" + ("" if is_whole else f" {PART} {exit_.share:g})")
+        return self._place(asset, holding.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
 
-    def resume(self, order: Order, at_ns: int) -> Order | None:
-        """Place anew what is left of an exit's order, as far as it is still held; None when nothing is."""
-        holding = self.mount.held(order.asset)
-        if holding is None or order.left is None:
+    def rejoin(self, earlier: Order, order: Order, at_ns: int) -> Order | None:
+        """One order for what a price exit and an earlier exit have left to sell; None when nothing is held any more.
+
+        The later one's name and time count where it has something left.
+        """
+        holding = self.mount.held(earlier.asset)
+        if holding is None:
             return None
-        quantity = self.mount.terms_of(order.asset, order.venue).lots(min(order.left, holding.quantity))
+        terms, zero = self.mount.terms_of(earlier.asset, earlier.venue), self.mount.ledger.zero
+        quantity, why, is_whole = earlier.left or zero, earlier.why, earlier.is_whole
+        if order.state != CLOSED:
+            self.close(order, "joined", at_ns, lapses=False)
+            is_whole = is_whole or order.is_whole
+            quantity, why = quantity + (order.left or zero), order.why
+            why = why.partition(f" {PART}")[0] if is_whole else why
+        quantity = terms.lots(holding.quantity if is_whole else min(quantity, holding.quantity))
         if not quantity:
             return None
-        return self._place(order.asset, order.venue, Missing(-1, quantity, None), order.why, at_ns, is_exit=True)
+        return self._place(earlier.asset, earlier.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
 
-    def decided_exits(self, asset: str, at_ns: int, *, new: dict[str, float]) -> None:
-        """Fire `After` when its time has come, `Below` and `Above` on the new ratings given by kind."""
+    def decided_exits(self, asset: str, at_ns: int, *, new: dict[str, float]) -> bool:
+        """Fire `After` when its time has come, `Below` and `Above` on the new ratings given by kind; whether any sells."""
         holding = self.mount.held(asset)
         if holding is None:
-            return
-        hits = [(n, e) for n, e in self.armed(asset, decided=True) if is_due(e, holding.opened_ns, at_ns, new=new)]
-        for number, exit_ in sorted(hits, key=lambda hit: (hit[1].share < 1, hit[0])):
-            if self.may_exit(asset, exit_):
-                self.exit_hit(asset, number, exit_, self.market.mark(asset), at_ns)
-
-    def may_exit(self, asset: str, exit_: Exit) -> bool:
-        """Whether an exit may act: none is being carried out, or it takes all where that one takes a part."""
-        return asset not in self.mount.exiting or (exit_.share == 1 and asset in self.mount.targets)
+            return False
+        hits = [(n, e) for n, e in self.armed(asset) if is_due(e, holding.opened_ns, at_ns, new=new)]
+        sold = False
+        for number, exit_ in hits:
+            if any(number == one for one, _ in self.armed(asset)):
+                sold |= self.exit_hit(asset, number, exit_, self.market.mark(asset), at_ns) is not None
+        return sold
 
     def delisted(self, asset: str, loss: float, at_ns: int) -> None:
         """Cancel the asset's order and write its holding off at the last close less the loss."""

@@ -11,13 +11,12 @@ QUOTE = "quote"
 class Holding:
     """What is held of one asset at one venue; `entry` is the average entry price since flat, fees not included."""
 
-    __slots__ = ("asset", "based", "entry", "is_flat", "opened_ns", "peak", "quantity", "venue")
+    __slots__ = ("asset", "entry", "is_flat", "opened_ns", "peak", "quantity", "venue")
 
     def __init__(self, asset: str, venue: str, zero: Number) -> None:
         self.asset = asset
         self.venue = venue
         self.quantity = zero
-        self.based = zero  # the quantity that `entry` averages over
         self.entry = zero
         self.peak = zero
         self.opened_ns = 0
@@ -61,17 +60,14 @@ def book_fill(
         if holding.is_flat:
             holding.is_flat = False
             holding.entry = holding.peak = price
-            holding.based = gained
             holding.opened_ns = at_ns
         else:
-            holding.entry = (holding.entry * holding.based + price * gained) / (holding.based + gained)
-            holding.based += gained
+            holding.entry = (holding.entry * holding.quantity + price * gained) / (holding.quantity + gained)
         holding.quantity += gained
     else:
         cash += value
         ledger.realised += (price - holding.entry) * quantity
         holding.quantity -= quantity if fee_asset != asset else quantity + fee
-        holding.based -= quantity
     if fee:
         if fee_asset == QUOTE:
             cash -= fee

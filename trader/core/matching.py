@@ -84,8 +84,11 @@ class Search:
         self.hit = -1
         self.chunk = 128
 
-    def look(self, low: Floats, high: Floats, upto: int) -> None:
-        """Search bars before `upto`; sets `hit`, or `clean` = the first bar not yet searched."""
+    def look(self, low: Floats, high: Floats, tops: Floats, upto: int) -> None:
+        """Search bars before `upto`; sets `hit`, or `clean` = the first bar not yet searched.
+
+        low, high: NaN where a bar can hit nothing; its top moves the peak all the same.
+        """
         while self.clean < upto and self.hit < 0:
             begin = self.clean
             end = min(begin + self.chunk, upto)
@@ -93,7 +96,7 @@ class Search:
             peaks = NONE
             found = (lows <= self.stop) | (highs >= self.goal)
             if self.trail is not None:
-                peaks = np.fmax.accumulate(np.concatenate(([self.peak], highs)))
+                peaks = np.fmax.accumulate(np.concatenate(([self.peak], tops[begin:end])))
                 found |= lows <= peaks[:-1] * self.trail
             at = int(found.argmax())
             if found[at]:

@@ -17,6 +17,7 @@ LIFE = {
 
 
 WAITING = ("exit After", "exit Below", "exit Above")
+PART = "(share"
 
 
 class LifeCycleError(AssertionError):
@@ -67,4 +68,9 @@ class Order:
     @property
     def waits(self) -> bool:
         """Whether it is an exit that the engine decided, which waits the latency for an open."""
-        return self.is_exit and self.why in WAITING
+        return self.is_exit and self.why.startswith(WAITING)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is an exit of all that is held, not of a share."""
+        return self.is_exit and PART not in self.why
