@@ -184,8 +184,9 @@ def _woken(panel: Panel, condition: Condition, moments: Moments, asset: int) -> 
             known, wakes = rows.known_ns[mine & is_late].tolist(), rows.wakes_ns[mine & is_late].tolist()
             late.update(zip(known, wakes, strict=True))
             fresh.append(rows.known_ns[mine & ~is_late])
-    for at in np.intersect1d(np.concatenate(fresh), np.asarray(list(late), np.int64)).tolist():
-        del late[at]  # something else was new then too
+    if late:
+        for at in np.intersect1d(np.concatenate(fresh), np.asarray(list(late), np.int64)).tolist():
+            del late[at]  # something else was new then too
     if late and true.any():
         own = data[true].tolist()
         kept = np.asarray([at for at in own if at not in late], np.int64)
