@@ -18,10 +18,11 @@ from trader.core.book import Mount
 from trader.core.engine import Engine, sells_first
 from trader.core.exits import STOPS, Exit
 from trader.core.history import LONG_AGO, History, Panel
-from trader.core.instruments import Converter, Number, plainly
+from trader.core.instruments import Converter, Number, Terms, plainly
 from trader.core.matching import Tariff, hits, level
 from trader.core.orders import CLOSED
 from trader.core.signals import MARKET
+from trader.core.sizing import Missing
 from trader.core.strategy import Decision, Wake
 from trader.core.view import Strategy, View
 
@@ -61,6 +62,8 @@ class Player:
         self.size = len(panel.opens_ns)
         first, self.last, self.is_dense = panel.spans()
         self.all_listed, self.is_plain, self.may_be_at_once = max(first), number is plainly, not latency_ns
+        if self.may_be_at_once and panel.is_regular and self.venue.is_plain:
+            engine.dealer = self._deal
 
     def run(self) -> None:
         """Play the tape to its end."""
@@ -278,6 +281,20 @@ class Player:
         if dense[at] and first[at] <= bar <= last[at]:
             return bar
         return int(self.panel.next_tradable(at)[bar])
+
+    def _deal(self, asset: str, terms: Terms, order: Missing, why: str, at: int) -> bool:
+        """Fill a lone order where the next bar opens at the same instant and nothing can hold it back; else False."""
+        history = self.history
+        number, bar = history.index[asset], history.bar + 1
+        if not history.is_close or bar > self.last[number] or not self.is_dense[number]:
+            return False
+        price = self.opens[number](bar)
+        if not self.venue.deal(order, price if self.is_plain else self.number(price), bar, at, why, terms, asset):
+            return False
+        self.log.at_once += 1
+        if self.wants.on_fill:
+            self.pending[at + self.panel.step_ns] = "fill"
+        return True
 
     def _open_at_once(self, at: int, bar: int) -> None:
         """Fill what was just placed where the next bar opens at the same instant; the rest is left to `_settle`."""

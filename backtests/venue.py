@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trader.core.history import History, Panel
     from trader.core.instruments import Converter, Number, Terms
     from trader.core.matching import Tariff
+    from trader.core.sizing import Missing
 
 INFINITE = float("inf")
 SHORT = 1e-12  # binary cash may be short by this share of the start
@@ -49,6 +50,29 @@ class TapeVenue:
         self.volumes = [row.item for row in panel.volume]
         self.used: dict[str, tuple[int, Number]] = {}  # asset -> bar and what we took of its volume
         self.log = Log()
+
+    def deal(
+        self, order: Missing, mid: Number, bar: int, at: int, why: str, terms: Terms, asset: str
+    ) -> bool:  # fmt: skip
+        """Trade a sized order whole, without keeping it as one; False where cash might cut it or it is by cost."""
+        (side, quantity, _), tariff, ledger = order, self.tariff, self.mount.ledger
+        if quantity is None:
+            return False
+        price = tariff.price(mid, side, terms)
+        value = quantity * price
+        fee, fee_asset, change = value * tariff.fee, "quote", -quantity
+        if side > 0:
+            change = quantity
+            if terms.fee_received:
+                fee, fee_asset = quantity * tariff.fee, asset
+                change -= fee
+            if (value if terms.fee_received else value * (tariff.one + tariff.fee)) > ledger.cash[
+                terms.venue
+            ] + self.short:
+                return False
+        self.engine.dealt(asset, terms.venue, side, quantity, price, fee, fee_asset, why, at)
+        self.log.fills.append((bar, self.history.index[asset], change, ledger.total_cash()))
+        return True
 
     def trade(self, order: Order, mid: Number, bar: int, at: int) -> None:
         """Trade what the bar, the cash and the lot allow of an order, at a mid price."""

@@ -144,19 +144,23 @@ def book_traded(
     mount: Mount, order: Order, quantity: Number, price: Number, fee: Number, fee_asset: str, at_ns: int
 ) -> None:
     """Book a fill that leaves nothing of its order, and the end of the order: `book_filled`, `book_close`, `book_lapse`."""
-    asset, side = order.asset, order.side
-    holding = book_fill(mount.ledger, asset, order.venue, side, quantity, price, fee, fee_asset, at_ns)
     order.left, order.state = mount.ledger.zero, CLOSED
-    del mount.orders[asset]
-    if side < 0:
-        if mount.exiting and mount.exiting.get(asset) == order.number:
-            del mount.exiting[asset]
-        if holding.quantity <= 0 or mount.terms_of(asset, order.venue).is_dust(holding.quantity):
-            book_dust(mount, asset)
-            if asset in mount.targets:
-                del mount.targets[asset]
-            return
-    mount.touched.append(asset)
+    del mount.orders[order.asset]
+    if mount.exiting and mount.exiting.get(order.asset) == order.number:
+        del mount.exiting[order.asset]
+    book_dealt(mount, order.asset, order.venue, order.side, quantity, price, fee, fee_asset, at_ns)
+
+
+def book_dealt(
+    mount: Mount, asset: str, venue: str, side: int, quantity: Number, price: Number, fee: Number, fee_asset: str, at_ns: int
+) -> None:  # fmt: skip
+    """Book the fill of an order that begins and ends with it."""
+    holding = book_fill(mount.ledger, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
+    if side < 0 and (holding.quantity <= 0 or mount.terms_of(asset, venue).is_dust(holding.quantity)):
+        book_dust(mount, asset)
+        mount.targets.pop(asset, None)
+    else:
+        mount.touched.append(asset)
 
 
 def book_dust(mount: Mount, asset: str) -> None:

@@ -4,7 +4,7 @@ One engine for live, paper and replay: a driver tells it what happened and carri
 only the instant of what it handles. Each change of the book is written as the row of a fact beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from trader.core.book import (
     Mount,
     book_close,
     book_cut,
+    book_dealt,
     book_dust,
     book_exit,
     book_filled,
@@ -42,7 +43,7 @@ from trader.core.facts import (
 )
 from trader.core.feed import Feed
 from trader.core.instants import from_ns, to_ns
-from trader.core.instruments import Converter, Number
+from trader.core.instruments import Converter, Number, Terms
 from trader.core.orders import CLOSED, PART, Order
 from trader.core.risk import Denied, Facing, Gate
 from trader.core.routing import buy_at
@@ -66,10 +67,16 @@ class Market(Seen, Protocol):
         """How old that price is."""
 
 
+Dealer = Callable[[str, Terms, Missing, str, int], bool]
+
+
 class Engine:
     """Decides for one mount. `rows` is what happened, in order; `failure` the last exception of the strategy."""
 
-    __slots__ = ("failure", "gate", "market", "mount", "number", "periods", "rows", "strategy", "unknown_held", "wants")
+    __slots__ = (
+        "dealer", "failure", "gate", "is_alone", "market", "mount", "number", "periods", "rows", "strategy", "unknown_held",
+        "wants",
+    )  # fmt: skip
 
     def __init__(self, strategy: Strategy, mount: Mount, market: Market, number: Converter, gate: Gate | None) -> None:
         self.strategy = strategy
@@ -82,6 +89,8 @@ class Engine:
         self.failure: Exception | None = None
         self.periods: set[int] = set()
         self.unknown_held = 0
+        self.dealer: Dealer | None = None  # of a driver whose venue may fill at the very instant of a decision
+        self.is_alone = False  # whether the decision being carried out is one target, and nothing else is working
 
     def handle(self, fact: Fact) -> list[Fact]:
         """Let a fact from outside act, and return the facts that followed; raises ValueError over a tape."""
@@ -128,6 +137,7 @@ class Engine:
         for timer in timers:
             mount.timers.add(to_ns(timer))
             rows.append((TimerSet, at_ns, mount.name, timer))
+        self.is_alone = len(targets) == 1 and not closes_others and not mount.orders
         if closes_others:
             self._close_others(decision, view, at_ns)
         for asset, wish in targets.items():
@@ -192,7 +202,9 @@ class Engine:
                 self._refuse(asset, order, at_ns)
             book_lapse(mount, asset)
         elif self.gate is None:
-            self._place(asset, terms.venue, order, why or ("leave" if leaves else "target"), at_ns)
+            why = why or ("leave" if leaves else "target")
+            if self.dealer is None or not self.is_alone or not self.dealer(asset, terms, order, why, at_ns):
+                self._place(asset, terms.venue, order, why, at_ns)
         elif not self._reviewed(asset, order, mark, at_ns, equity=view.equity, why=why):
             book_lapse(mount, asset)
 
@@ -266,6 +278,20 @@ class Engine:
         book_close(self.mount, order)
         if lapses:
             book_lapse(self.mount, order.asset)
+
+    def dealt(
+        self, asset: str, venue: str, side: int, quantity: Number, price: Number, fee: Number, fee_asset: str, why: str,
+        at_ns: int,
+    ) -> None:  # fmt: skip
+        """Book an order that is placed, filled whole and closed at one instant."""
+        mount, name, word = self.mount, self.mount.name, SIDES[side]
+        mount.orders_made = number = mount.orders_made + 1
+        self.rows += (
+            (OrderPlaced, at_ns, name, number, asset, venue, word, quantity, None, why),
+            (Filled, at_ns, name, number, asset, venue, word, quantity, price, fee, fee_asset, why),
+            (OrderClosed, at_ns, name, number, asset, "filled"),
+        )
+        book_dealt(mount, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
 
     def traded(self, order: Order, quantity: Number, price: Number, fee: Number, fee_asset: str, at_ns: int) -> None:
         """Book a fill that leaves nothing of its order, and close the order."""
