@@ -15,12 +15,12 @@ from backtests.arming import Arming
 from backtests.schedule import ByCondition, Fixed
 from backtests.venue import TapeVenue
 from trader.core.book import Mount
-from trader.core.engine import Engine, sells_first
+from trader.core.engine import Engine
 from trader.core.exits import STOPS, Exit
 from trader.core.history import LONG_AGO, History, Panel
 from trader.core.instruments import Converter, Number, Terms, plainly
 from trader.core.matching import Tariff, hits, level
-from trader.core.orders import CLOSED
+from trader.core.orders import CLOSED, sells_first
 from trader.core.signals import MARKET
 from trader.core.sizing import Missing
 from trader.core.strategy import Decision, Wake

@@ -6,7 +6,6 @@ only the instant of what it handles. Each change of the book is written as the r
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
 
 from trader.core.book import (
     Mount,
@@ -21,7 +20,7 @@ from trader.core.book import (
     book_target,
     book_traded,
 )
-from trader.core.events import due, handle
+from trader.core.events import due, fire, handle
 from trader.core.exits import PRICE_EXITS, Exit, is_due
 from trader.core.facts import (
     Decided,
@@ -49,22 +48,9 @@ from trader.core.risk import Denied, Facing, Gate
 from trader.core.routing import buy_at
 from trader.core.sizing import Missing, check, missing, spending
 from trader.core.strategy import NOTHING, Decision, Quote, Target, Units, Unknown
-from trader.core.view import Seen, Strategy, View
+from trader.core.view import Market, Strategy, View
 
 SIDES = {1: "buy", -1: "sell"}
-
-
-class Market(Seen, Protocol):
-    """What the engine asks of the market at the instant it handles."""
-
-    def price(self, asset: str) -> Number | None:
-        """The last closed price, None where the asset cannot be traded."""
-
-    def mark(self, asset: str) -> Number:
-        """The last closed price."""
-
-    def mark_age_ns(self, asset: str) -> int:
-        """How old that price is."""
 
 
 Dealer = Callable[[str, Terms, Missing, str, int], bool]
@@ -92,28 +78,28 @@ class Engine:
         self.dealer: Dealer | None = None  # of a driver whose venue may fill at the very instant of a decision
         self.is_alone = False  # whether the decision being carried out is one target, and nothing else is working
 
-    def handle(self, fact: Fact) -> list[Fact]:
-        """Let a fact from outside act, and return the facts that followed; raises ValueError over a tape."""
+    def handle(self, *facts: Fact) -> list[Fact]:
+        """Let facts from outside act that came at one instant, and return those that followed.
+
+        Bars that close together are told together: one instant, one wake. Raises ValueError over a tape.
+        """
+        return self._told(handle, facts)
+
+    def fire(self, *facts: Fact) -> list[Fact]:
+        """Carry out the price exits that bars and prices hit, before `handle`: for a venue that fills them at once."""
+        return self._told(fire, facts)
+
+    def _told(self, means: Callable[["Engine", Feed, Sequence[Fact]], None], facts: Sequence[Fact]) -> list[Fact]:
         if not isinstance(self.market, Feed):
             raise ValueError("this engine reads a tape; an engine that is told facts needs a Feed as its market")
         begin = len(self.rows)
-        handle(self, self.market, fact)
+        means(self, self.market, facts)
         return [fact_of(row) for row in self.rows[begin:]]
 
     def due(self) -> datetime | None:
         """When the engine next wants a TimerDue."""
-        now_ns = self.market.now_ns
-        at_ns = due(self.mount, self.wants, now_ns)
+        at_ns = due(self.mount, self.wants, self.market.now_ns)
         return None if at_ns is None else from_ns(at_ns)
-
-    def equity(self) -> Number:
-        """Cash plus holdings at the last closed prices."""
-        ledger, mark = self.mount.ledger, self.market.mark
-        total = ledger.total_cash()
-        for asset, holding in ledger.holdings.items():
-            if holding.quantity:
-                total += holding.quantity * mark(asset)
-        return total
 
     def decide(self, view: View, at_ns: int) -> Decision | None:
         """Ask the strategy and carry out its decision; None when it raised."""
@@ -368,10 +354,7 @@ class Engine:
         return self._place(asset, holding.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
 
     def rejoin(self, earlier: Order, order: Order, at_ns: int) -> Order | None:
-        """One order for what a price exit and an earlier exit have left to sell; None when nothing is held any more.
-
-        The later one's name and time count where it has something left.
-        """
+        """One order, under the later's name, for what a price exit and an earlier one have left; None if nothing is held."""
         holding = self.mount.held(earlier.asset)
         if holding is None:
             return None
@@ -408,17 +391,9 @@ class Engine:
         holding = mount.ledger.holdings.get(asset)
         if holding is not None and holding.quantity:
             price = self.market.mark(asset) * (1 - self.number(loss))
-            zero, quantity = mount.ledger.zero, holding.quantity
-            sold = (asset, holding.venue, "sell", quantity, price, zero, "quote", "delisted")
+            zero, quantity, venue = mount.ledger.zero, holding.quantity, holding.venue
+            sold = (asset, venue, "sell", quantity, price, zero, "quote", "delisted")
             self.rows.append((Filled, at_ns, mount.name, None, *sold))
-            book_filled(
-                mount, None, asset=asset, venue=holding.venue, side=-1, quantity=quantity, price=price, fee=zero,
-                fee_asset="quote", at_ns=at_ns,
-            )  # fmt: skip
+            book_dealt(mount, asset, venue, -1, quantity, price, zero, "quote", at_ns)
         if asset in mount.targets:
             self._note_target(asset, NOTHING, at_ns)
-
-
-def sells_first(orders: Sequence[Order]) -> list[Order]:
-    """All sells before all buys, each in the order of placement."""
-    return sorted(orders, key=lambda order: (order.side > 0, order.number))

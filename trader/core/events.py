@@ -10,7 +10,7 @@ from typing import Protocol
 from trader.core.book import Mount, book_bar
 from trader.core.exits import PRICE_EXITS, After, Exit
 from trader.core.expression import Condition
-from trader.core.facts import BarClosed, Fact, SignalsKnown, TimerDue
+from trader.core.facts import BarClosed, Fact, PriceSeen, SignalsKnown, TimerDue
 from trader.core.feed import Feed
 from trader.core.instants import DAY, clock_time, duration, to_ns
 from trader.core.instruments import Converter, Number
@@ -34,23 +34,52 @@ class Acts(Protocol):
     def decided_exits(self, asset: str, at_ns: int, *, new: dict[str, float]) -> bool: ...
 
 
-def handle(engine: Acts, feed: Feed, fact: Fact) -> None:
-    """Let one fact from outside act: learn it, fire exits, wake the strategy."""
-    match fact:
-        case BarClosed():
-            _bar(engine, feed, fact)
-        case SignalsKnown():
-            _signals(engine, feed, fact)
-        case TimerDue():
-            at_ns = to_ns(fact.at)
-            feed.seek(at_ns)
-            due = at_ns in engine.mount.timers
-            engine.mount.timers.discard(at_ns)
-            _decided_exits(engine, at_ns, {})
-            causes = (["timer"] if due else []) + (["every"] if _is_clock(engine.wants, at_ns) else [])
-            _wake(engine, feed, at_ns, causes, ())
-        case _:
-            pass
+def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
+    """Let what came at one instant act, as rule 2 has it: exits inside bars, what became known, decided exits, one wake."""
+    told = [fact for fact in facts if isinstance(fact, BarClosed | PriceSeen | SignalsKnown | TimerDue)]
+    if not told:
+        return
+    at_ns = max(to_ns(fact.at) for fact in told)
+    fire(engine, feed, facts)
+    feed.seek(at_ns)
+    causes: list[str] = []
+    assets: set[str] = set()
+    closing = [fact.asset for fact in told if isinstance(fact, BarClosed) and feed.learn_bar(fact)]
+    for fact in told:
+        if isinstance(fact, BarClosed) and fact.asset in closing:
+            book_bar(engine.mount, fact.asset, engine.number(fact.high))
+    said = [(fact, feed.learn_signals(fact)) for fact in told if isinstance(fact, SignalsKnown)]
+    new: dict[str, dict[str, float]] = {}
+    for publication, fresh in said:
+        for signal in publication.signals if publication.is_rating else ():
+            if signal.asset in fresh:
+                new.setdefault(signal.asset, {})[signal.kind] = signal.value
+    for asset in sorted(engine.mount.ledger.holdings):
+        engine.decided_exits(asset, at_ns, new=new.get(asset, {}))
+    for publication, fresh in said:
+        _signals(engine, feed, publication, fresh, causes, assets)
+    if closing:
+        listed = _listed(engine, at_ns, ["bar"] if engine.wants.bars > 0 else [])
+        causes += listed
+        assets.update(closing if listed else ())
+        causes += _true(engine, feed, closing, assets, "bars")
+    if any(isinstance(fact, TimerDue) for fact in told):
+        causes += ["timer"] if at_ns in engine.mount.timers else []
+        causes += ["every"] if _is_clock(engine.wants, at_ns) else []
+        engine.mount.timers.discard(at_ns)
+    if causes:
+        named = sorted(assets & set(feed.names))
+        wake = Wake(tuple(dict.fromkeys(causes)), list(range(len(named))), named)
+        engine.decide(View(feed, engine.mount, engine.wants, at_ns, wake), at_ns)
+
+
+def fire(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
+    """Carry out the price exits that bars and prices hit; a second time nothing is left to hit."""
+    for fact in facts:
+        if isinstance(fact, BarClosed):
+            _exits_inside(engine, feed, fact)
+        elif isinstance(fact, PriceSeen):
+            _exits_at(engine, fact)
 
 
 def due(mount: Mount, wants: Wants, now_ns: int) -> int | None:
@@ -79,42 +108,48 @@ def _is_clock(wants: Wants, at_ns: int) -> bool:
     return (at_ns - _shift(wants, period)) % period == 0
 
 
-def _bar(engine: Acts, feed: Feed, bar: BarClosed) -> None:
-    at_ns, asset, number = to_ns(bar.at), bar.asset, engine.number
-    feed.seek(at_ns)
-    feed.learn_bar(bar)
+def _exits_inside(engine: Acts, feed: Feed, bar: BarClosed) -> None:
+    asset, number = bar.asset, engine.number
+    if engine.mount.held(asset) is None or bar.volume == 0 or not feed.is_newer(bar):
+        return
+    _fire(engine, asset, (number(bar.open), number(bar.low), number(bar.high)), to_ns(bar.at))
+
+
+def _exits_at(engine: Acts, seen: PriceSeen) -> None:
+    price = engine.number(seen.price)
+    if engine.mount.held(seen.asset) is not None:
+        _fire(engine, seen.asset, (price, price, price), to_ns(seen.at))
+
+
+def _fire(engine: Acts, asset: str, prices: tuple[Number, Number, Number], at_ns: int) -> None:
+    """Carry out the price exits that an open, a low and a high hit."""
     holding = engine.mount.held(asset)
-    if holding is not None and bar.volume != 0:
-        levels: list[tuple[int, Exit, Number]] = [
-            (n, e, level(e, holding.entry, holding.peak, number))
-            for n, e in engine.armed(asset)
-            if isinstance(e, PRICE_EXITS)
-        ]
-        for n, exit_, price in hits(levels, number(bar.open), number(bar.low), number(bar.high)):
-            if engine.mount.held(asset) is not None and any(n == one for one, _ in engine.armed(asset)):
-                engine.exit_hit(asset, n, exit_, price, at_ns)
-    book_bar(engine.mount, asset, number(bar.high))
-    _decided_exits(engine, at_ns, {})
-    causes = _listed(engine, at_ns, ["bar"] if engine.wants.bars > 0 else [])
-    true = _true(engine, feed, [asset], "bars")
-    _wake(engine, feed, at_ns, [*causes, *true], [asset])
+    assert holding is not None
+    levels: list[tuple[int, Exit, Number]] = [
+        (n, e, level(e, holding.entry, holding.peak, engine.number))
+        for n, e in engine.armed(asset)
+        if isinstance(e, PRICE_EXITS)
+    ]
+    for n, exit_, price in hits(levels, *prices):
+        if engine.mount.held(asset) is not None and any(n == one for one, _ in engine.armed(asset)):
+            engine.exit_hit(asset, n, exit_, price, at_ns)
 
 
-def _signals(engine: Acts, feed: Feed, publication: SignalsKnown) -> None:
+def _signals(
+    engine: Acts, feed: Feed, publication: SignalsKnown, fresh: Sequence[str], causes: list[str], assets: set[str]
+) -> None:  # fmt: skip
+    """Add the causes of a wake that a publication brings, with its assets."""
     at_ns, wants = to_ns(publication.at), engine.wants
-    feed.seek(at_ns)
-    fresh = feed.learn_signals(publication)
-    group = "rating" if publication.is_rating else "signal"
-    kinds = sorted({said.kind for said in publication.signals})
-    for said in publication.signals if publication.is_rating else ():
-        if said.asset in fresh:
-            engine.decided_exits(said.asset, at_ns, new={said.kind: said.value})
     if not fresh:
         return
+    group = "rating" if publication.is_rating else "signal"
+    kinds = sorted({said.kind for said in publication.signals})
     wanted = wants.ratings if publication.is_rating else wants.signals
-    causes = _listed(engine, at_ns, [f"{group}:{kind}" for kind in kinds if kind in wanted])
-    true = [name for kind in kinds for name in _true(engine, feed, fresh, group, kind)]
-    _wake(engine, feed, at_ns, [*causes, *dict.fromkeys(true)], fresh)
+    listed = _listed(engine, at_ns, [f"{group}:{kind}" for kind in kinds if kind in wanted])
+    causes += listed
+    assets.update(fresh if listed else ())
+    for kind in kinds:
+        causes += _true(engine, feed, fresh, assets, group, kind)
 
 
 def _listed(engine: Acts, at_ns: int, causes: list[str]) -> list[str]:
@@ -133,30 +168,21 @@ def _listed(engine: Acts, at_ns: int, causes: list[str]) -> list[str]:
     return ["every"]
 
 
-def _true(engine: Acts, feed: Feed, assets: Sequence[str], group: str, kind: str = "") -> list[str]:
-    """The names of the conditions that had a new datum from this source and are true for one of the assets."""
-    wants, names = engine.wants, []
-    for asset in assets:
+def _true(
+    engine: Acts, feed: Feed, fresh: Sequence[str], assets: set[str], group: str, kind: str = ""
+) -> list[str]:  # fmt: skip
+    """The names of the conditions that had a new datum from this source and are true; adds the assets they are true for."""
+    wants, names = engine.wants, list[str]()
+    for asset in fresh:
         held = asset in engine.mount.targets
         side = ("when_held", wants.when_held) if held else ("when_flat", wants.when_flat)
         for name, condition in (side, ("when", wants.when)):
-            if condition is not None and _reads(condition, group, kind) and name not in names:
-                if feed.holds(condition, asset, duration(wants.max_age)):
-                    names.append(name)
+            if condition is not None and _reads(condition, group, kind):
+                if feed.is_tradable(asset) and feed.holds(condition, asset, wants.max_age_ns):
+                    names += [name] if name not in names else []
+                    assets.add(asset)
     return names
 
 
 def _reads(condition: Condition, group: str, kind: str) -> bool:
     return any(source == group and (group == "bars" or of == kind) for source, of in condition.sources)
-
-
-def _decided_exits(engine: Acts, at_ns: int, new: dict[str, float]) -> None:
-    for asset in sorted(engine.mount.targets):
-        engine.decided_exits(asset, at_ns, new=new)
-
-
-def _wake(engine: Acts, feed: Feed, at_ns: int, causes: Sequence[str], assets: Sequence[str]) -> None:
-    if not causes:
-        return
-    wake = Wake(tuple(causes), list(range(len(assets))), list(assets))
-    engine.decide(View(feed, engine.mount, engine.wants, at_ns, wake=wake), at_ns)

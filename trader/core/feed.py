@@ -38,14 +38,19 @@ class Feed:
         """Note the instant that is being handled."""
         self.now_ns = max(self.now_ns, now_ns)
 
-    def learn_bar(self, bar: BarClosed) -> None:
-        """Take in a closed bar; one that is not newer than the last is dropped."""
+    def is_newer(self, bar: BarClosed) -> bool:
+        """Whether the bar is of the universe and newer than the last one learnt."""
         rows = self._bars.get(bar.asset)
-        at = to_ns(bar.at)
-        if rows is None or (rows and rows[-1][0] >= at):
-            return
-        rows.append((at, bar.open, bar.high, bar.low, bar.close, bar.volume))
+        return rows is not None and (not rows or rows[-1][0] < to_ns(bar.at))
+
+    def learn_bar(self, bar: BarClosed) -> bool:
+        """Take in a closed bar; one that is not newer than the last is dropped, and the answer is False."""
+        if not self.is_newer(bar):
+            return False
+        rows = self._bars[bar.asset]
+        rows.append((to_ns(bar.at), bar.open, bar.high, bar.low, bar.close, bar.volume))
         del rows[: -self._keep]
+        return True
 
     def learn_signals(self, publication: SignalsKnown) -> list[str]:
         """Take in a publication; returns the assets of which something newer than before became known."""

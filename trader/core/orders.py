@@ -1,5 +1,7 @@
 """Orders and their life cycle, as a table. A fill is booked in every state, also after the order was closed."""
 
+from collections.abc import Sequence
+
 from trader.core.instruments import Number
 
 PLACED, SENDING, ACCEPTED, UNKNOWN, CLOSED = "placed", "sending", "accepted", "unknown", "closed"
@@ -74,3 +76,8 @@ class Order:
     def is_whole(self) -> bool:
         """Whether it is an exit of all that is held, not of a share."""
         return self.is_exit and PART not in self.why
+
+
+def sells_first(orders: Sequence[Order]) -> list[Order]:
+    """All sells before all buys, each in the order of placement."""
+    return sorted(orders, key=lambda order: (order.side > 0, order.number))

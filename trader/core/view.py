@@ -61,6 +61,19 @@ class Seen(Protocol):
         """A column's value now, NaN when unknown."""
 
 
+class Market(Seen, Protocol):
+    """What the engine asks of the market at the instant it handles."""
+
+    def price(self, asset: str) -> Number | None:
+        """The last closed price, None where the asset cannot be traded."""
+
+    def mark(self, asset: str) -> Number:
+        """The last closed price."""
+
+    def mark_age_ns(self, asset: str) -> int:
+        """How old that price is."""
+
+
 class Ratings:
     """Ratings that are fresh now, best first: by value, then by name. Empty selections are falsy."""
 
