@@ -119,36 +119,6 @@ def test_figures_equal_those_of_quantstats(seed: int) -> None:
     assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_figures_equal_those_of_empyrical(seed: int) -> None:
-    oracle = pytest.importorskip("empyrical", reason="the oracle empyrical is not installed")
-    curve = random_curve(seed)
-    found = measure(*daily(*curve))
-    returns = curve[1:] / curve[:-1] - 1.0
-    year = {"annualization": DAYS_PER_YEAR}
-    expected = {
-        "total_return": oracle.cum_returns_final(returns),
-        "cagr": oracle.annual_return(returns, **year),
-        "volatility": oracle.annual_volatility(returns, **year),
-        "sharpe": oracle.sharpe_ratio(returns, **year),
-        "sortino": oracle.sortino_ratio(returns, **year),
-        "calmar": oracle.calmar_ratio(returns, **year),
-        "max_drawdown": oracle.max_drawdown(returns),
-    }
-    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-9)
-
-
-def test_hourly_figures_equal_those_of_empyrical() -> None:
-    oracle = pytest.importorskip("empyrical", reason="the oracle empyrical is not installed")
-    curve = random_curve(11)
-    closes = np.arange(curve.size, dtype=np.int64) * (DAY_NS // 24)
-    found = measure(curve, closes, DAY_NS // 24)
-    returns = curve[1:] / curve[:-1] - 1.0
-    assert found["sharpe"] == pytest.approx(oracle.sharpe_ratio(returns, annualization=365 * 24), rel=1e-9)
-    assert found["volatility"] == pytest.approx(oracle.annual_volatility(returns, annualization=365 * 24), rel=1e-9)
-    assert found["cagr"] == pytest.approx(oracle.annual_return(returns, annualization=365 * 24), rel=1e-9)
-
-
 curves = some.lists(some.floats(1.0, 1e6), min_size=3, max_size=60)
 
 
