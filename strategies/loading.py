@@ -212,3 +212,14 @@ def _allowed(options: tuple[object, ...]) -> str:
 def _near(word: str, allowed: object) -> str:
     near = difflib.get_close_matches(word, list(cast(list[str], allowed)), 1, 0.5)
     return f"did you mean {near[0]}? " if near else ""
+
+
+def largest_size(strategy: object) -> float | Quote | Units | None:
+    """The size of a single target that a strategy states, from its parameters; None where they do not tell."""
+    inner = getattr(strategy, "inner", None)
+    if inner is not None:
+        return largest_size(inner)
+    if isinstance(strategy, TopRated):
+        return strategy.invest / strategy.top
+    size = getattr(strategy, "size", None)
+    return size if isinstance(size, float | Quote | Units) else None

@@ -75,6 +75,7 @@ def trader(
     Examples:
       trader backtest config/backtest.yaml
       trader strategies
+      trader check config/paper.yaml
       trader backtest --help
     """
     del version, debug  # `main` looks for --debug itself, anywhere on the line
@@ -200,6 +201,30 @@ def schema(
     ]
     found["$defs"]["StrategyChoice"]["properties"]["name"]["examples"] = [one["name"] for one in _listed()]
     print(json.dumps(found, indent=2))
+
+
+@app.command(epilog=CODES)
+def check(
+    config: Annotated[Path, typer.Argument(help="The YAML file of a run on paper or with money.", show_default=False)],
+) -> None:
+    r"""Check the configuration of a run as a whole: keys, values, strategy, and sizes against limits.
+
+    \b
+    Examples:
+      trader check config/paper.yaml
+    """
+    from trader.run_settings import load_run
+    from trader.settings import SettingsError
+
+    try:
+        settings, strategy = load_run(config)
+    except SettingsError as error:
+        raise Failure(str(error)) from error
+    money = "real money" if settings.live else "paper"
+    print(
+        f"{config}: {settings.name} runs {type(strategy).__name__} on {settings.venue} ({money}), "
+        f"{len(settings.assets)} assets, capital {settings.capital:,.10g}"
+    )
 
 
 def _strategy(settings: "Backtest", document: "Document") -> "Strategy":

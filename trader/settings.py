@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic.fields import FieldInfo
@@ -180,23 +180,10 @@ class Environment(PydanticBaseSettingsSource):
         return nested
 
 
-class Backtest(BaseSettings):
-    """A backtest: data, strategy, money and costs."""
+class Layout(BaseSettings):
+    """What all files share: no key that nobody reads, and variables of the environment over the file."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, title="trader backtest")
-
-    version: Annotated[Literal[1], BeforeValidator(read.version)] = Field(description="version of this layout: 1")
-    data: Data
-    strategy: StrategyChoice
-    cash: Money = Field(100_000.0, description="quote money at the start")
-    costs: CostsChoice = Field(default_factory=CostsChoice)
-    latency: Duration = Field("0s", description="from decision to order; over 0 costs at least one bar")
-    exits: Annotated[Literal["resting", "next_open"], BeforeValidator(read.one_of("resting", "next_open"))] = Field(
-        "resting",
-        description="price exits act inside the bar (resting), or at the open after it (next_open, the harder assumption)",
-    )
-    limits: LimitsChoice | None = Field(None, description="off unless given; the summary says so")
-    report: File | None = Field(None, description="write the HTML report here")
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def settings_customise_sources(
@@ -212,27 +199,59 @@ class Backtest(BaseSettings):
         return Environment(settings_cls), init_settings
 
 
-def load_backtest(path: Path) -> tuple[Backtest, Document]:
-    """Read and check a backtest's YAML file; raises SettingsError with every problem found."""
+class Backtest(Layout):
+    """A backtest: data, strategy, money and costs."""
+
+    model_config = SettingsConfigDict(title="trader backtest")
+
+    version: Annotated[Literal[1], BeforeValidator(read.version)] = Field(description="version of this layout: 1")
+    data: Data
+    strategy: StrategyChoice
+    cash: Money = Field(100_000.0, description="quote money at the start")
+    costs: CostsChoice = Field(default_factory=CostsChoice)
+    latency: Duration = Field("0s", description="from decision to order; over 0 costs at least one bar")
+    exits: Annotated[Literal["resting", "next_open"], BeforeValidator(read.one_of("resting", "next_open"))] = Field(
+        "resting",
+        description="price exits act inside the bar (resting), or at the open after it (next_open, the harder assumption)",
+    )
+    limits: LimitsChoice | None = Field(None, description="off unless given; the summary says so")
+    report: File | None = Field(None, description="write the HTML report here")
+
+
+Model = TypeVar("Model", bound=BaseSettings)
+
+
+def load(model: type[Model], path: Path) -> tuple[Model, Document]:
+    """Read and check a YAML file of a layout; raises SettingsError with every problem found."""
     try:
         document = yaml_source.read(path)
     except YamlError as error:
         raise SettingsError(str(error)) from error
-    _check_variables(Backtest)
-    unknown = [_unknown(document, (key,), Backtest) for key in document.values if key not in Backtest.model_fields]
+    _check_variables(model)
+    unknown = [_unknown(document, (key,), model) for key in document.values if key not in model.model_fields]
     if unknown:
         raise SettingsError("\n".join(unknown))
     try:
-        settings = Backtest(**cast(dict[str, Any], document.values))
+        return model(**cast(dict[str, Any], document.values)), document
     except ValidationError as error:
-        lines = [_problem(document, one) for one in error.errors()]
+        lines = [_problem(document, one, model) for one in error.errors()]
         raise SettingsError("\n".join(dict.fromkeys(lines))) from error
+
+
+def load_backtest(path: Path) -> tuple[Backtest, Document]:
+    """Read and check a backtest's YAML file; raises SettingsError with every problem found."""
+    settings, document = load(Backtest, path)
     return _at_home(settings, document, path.parent), document
+
+
+def schema(model: type[BaseSettings]) -> dict[str, Any]:
+    """The JSON Schema of a layout, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
 
 
 def backtest_schema() -> dict[str, Any]:
     """The JSON Schema of a backtest's YAML file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Backtest.model_json_schema()}
+    return schema(Backtest)
 
 
 def _at_home(settings: Backtest, document: Document, folder: Path) -> Backtest:
@@ -265,15 +284,15 @@ def _at_home(settings: Backtest, document: Document, folder: Path) -> Backtest:
     return settings.model_copy(update=changes)
 
 
-def _problem(document: Document, details: ErrorDetails) -> str:
+def _problem(document: Document, details: ErrorDetails, model: type[BaseModel]) -> str:
     """One problem found by pydantic, in our words."""
     place, value = details["loc"], details["input"]
     name = ".".join(map(str, place)) or "the file"
     match details["type"]:
         case "extra_forbidden":
-            return _unknown(document, place, Backtest)
+            return _unknown(document, place, model)
         case "missing":
-            return f"{document.where(place[:-1])} {name} is missing; {_describe(Backtest, place)}"
+            return f"{document.where(place[:-1])} {name} is missing; {_describe(model, place)}"
         case "value_error":
             allowed = str(details["ctx"]["error"])
         case "model_type" | "model_attributes_type" | "dict_type":

@@ -21,7 +21,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("trader",),  # the face for those who write strategies: `trader/__init__.py` alone
     ("strategies",),
     ("trader.yaml_source", "trader.setting_values"),
-    ("backtests", "trader.adapters", "trader.runtime", "trader.api", "trader.loopback", "trader.settings"),
+    ("trader.settings",),
+    ("backtests", "trader.adapters", "trader.runtime", "trader.api", "trader.loopback", "trader.run_settings"),
     ("trader.app", "trader.cli", "trader.output"),
 )
 TOP_ROOMS = FLOORS[-1]  # `app` and `cli` hand the rooms below to each other; these import each other, but in no circle
@@ -32,9 +33,12 @@ OUTSIDE: dict[str, tuple[tuple[str, ...], str]] = {
     "pandas": (("backtests/*",), "frames at the notebook face; costs 0.4 s of import, so never below it"),
     "pyarrow": (("backtests/*",), "reading Parquet"),
     "plotly": (("backtests/*",), "plots of the notebook and the report"),
-    "pydantic": (("trader/settings.py", "trader/adapters/payloads.py", "trader/api/*"), "parsing at the border"),
+    "pydantic": (
+        ("trader/settings.py", "trader/run_settings.py", "trader/adapters/payloads.py", "trader/api/*"),
+        "parsing at the border",
+    ),
     "pydantic_core": (("trader/settings.py",), "the errors of pydantic, to say them with file and line"),
-    "pydantic_settings": (("trader/settings.py",), "environment and files, read in one place"),
+    "pydantic_settings": (("trader/settings.py", "trader/run_settings.py"), "environment and files, read in one place"),
     "ruamel": (("trader/yaml_source.py",), "YAML with line numbers, read in one place"),
     "msgspec": (("trader/adapters/*",), "the wire and the journal as JSON"),
     "sqlmodel": (("trader/adapters/journal_*",), "the tables of the journal"),

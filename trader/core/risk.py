@@ -2,9 +2,11 @@
 
 from collections import deque
 from dataclasses import dataclass, fields
+from math import inf
 
 from trader.core.instants import DAY, SECOND, duration
 from trader.core.instruments import Number
+from trader.core.strategy import Quote, Units
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +152,25 @@ class Gate:
         """Note that an order was placed."""
         self._recent.append(at_ns)
         self._today += 1
+
+
+def never_fits(size: float | Quote | Units, limits: Limits, capital: float) -> str | None:
+    """Why a target of this size can never be reached under the limits, naming both figures; None where it can.
+
+    A weight is judged as a share of equity, `Quote` by its money beside the capital; `Units` have no price here.
+    """
+    if isinstance(size, Units):
+        return None
+    weight = size.amount / capital if isinstance(size, Quote) else float(size)
+    if weight == inf:
+        weight = 1.0
+    for name in ("weight_per_asset", "gross_exposure"):
+        most = getattr(limits, name)
+        if most is not None and weight > most:
+            return f"a size of {weight:.4g} of the equity is over {name} = {most:g}: it could never be reached"
+    if limits.order_notional is not None and weight * capital > limits.order_notional:
+        return (
+            f"an order for a size of {weight * capital:,.10g} (of a capital of {capital:,.10g}) is over "
+            f"order_notional = {limits.order_notional:,.10g}: it would always be cut"
+        )
+    return None

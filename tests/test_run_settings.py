@@ -1,0 +1,84 @@
+"""The layout of a run: paper unless said twice, limits that let the strategy through, errors with line and remedy."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from strategies import TopRated
+from trader.cli import app
+from trader.core.risk import Limits, never_fits
+from trader.core.strategy import Quote, Units
+from trader.run_settings import load_run
+from trader.settings import SettingsError
+
+EXAMPLE = Path(__file__).parents[1] / "config" / "paper.yaml"
+
+
+def changed(tmp_path, old, new):
+    text = EXAMPLE.read_text()
+    assert old in text
+    path = tmp_path / "run.yaml"
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def problem(path):
+    with pytest.raises(SettingsError) as caught:
+        load_run(path)
+    return str(caught.value)
+
+
+def test_the_example_is_paper_and_fits_its_limits():
+    settings, strategy = load_run(EXAMPLE)
+    assert not settings.live
+    assert settings.venue == "paper"
+    assert isinstance(strategy, TopRated)
+    answer = CliRunner().invoke(app, ["check", str(EXAMPLE)])
+    assert answer.exit_code == 0
+    assert "TopRated on paper (paper), 5 assets" in answer.stdout
+
+
+def test_a_size_that_its_limit_always_cuts_is_an_error_naming_both(tmp_path):
+    said = problem(changed(tmp_path, "weight_per_asset: 30%", "weight_per_asset: 20%"))
+    assert "0.245" in said
+    assert "weight_per_asset = 0.2" in said
+    assert "run.yaml:" in said
+    said = problem(changed(tmp_path, "order_notional: 5000", "order_notional: 2000"))
+    assert "2,450" in said
+    assert "order_notional = 2,000" in said
+
+
+@pytest.mark.parametrize(
+    ("size", "limits", "says"),
+    [
+        (0.5, Limits(weight_per_asset=0.4), "0.5 of the equity is over weight_per_asset = 0.4"),
+        (0.5, Limits(gross_exposure=0.4), "gross_exposure = 0.4"),
+        (
+            Quote(6_000.0),
+            Limits(order_notional=5_000.0),
+            "6,000 (of a capital of 10,000) is over order_notional = 5,000",
+        ),
+        (Quote(float("inf")), Limits(weight_per_asset=0.9), "1 of the equity is over weight_per_asset = 0.9"),
+        (0.4, Limits(weight_per_asset=0.4, gross_exposure=1.0, order_notional=4_000.0), None),
+        (Units(5), Limits(weight_per_asset=0.1), None),
+        (0.9, Limits(open_orders=1), None),
+    ],
+)
+def test_what_never_fits(size, limits, says):
+    found = never_fits(size, limits, 10_000.0)
+    assert (found is None) if says is None else (says in found)
+
+
+def test_a_run_without_limits_is_an_error(tmp_path):
+    text = EXAMPLE.read_text()
+    path = tmp_path / "run.yaml"
+    path.write_text(text[: text.index("limits:")] + "limits: {}\n")
+    assert "none is given" in problem(path)
+
+
+def test_paper_cannot_be_live_and_unknown_keys_are_named(tmp_path):
+    assert "paper has no money" in problem(changed(tmp_path, "venue: paper", "live: true\nvenue: paper"))
+    assert "did you mean capital" in problem(changed(tmp_path, "capital: 10000", "captial: 10000"))
+    answer = CliRunner().invoke(app, ["check", str(changed(tmp_path, "top: 4", "tpo: 4"))])
+    assert answer.exit_code != 0
