@@ -18,11 +18,10 @@ from trader.core.book import Mount
 from trader.core.engine import Engine
 from trader.core.exits import STOPS, Exit
 from trader.core.history import LONG_AGO, History, Panel
-from trader.core.instruments import Converter, Number, Terms, plainly
+from trader.core.instruments import Converter, Number, plainly
 from trader.core.matching import Tariff, hits, level
 from trader.core.orders import CLOSED, sells_first
 from trader.core.signals import MARKET
-from trader.core.sizing import Missing
 from trader.core.strategy import Decision, Wake
 from trader.core.view import Strategy, View
 
@@ -63,7 +62,8 @@ class Player:
         first, self.last, self.is_dense = panel.spans()
         self.all_listed, self.is_plain, self.may_be_at_once = max(first), number is plainly, not latency_ns
         if self.may_be_at_once and panel.is_regular and self.venue.is_plain:
-            engine.dealer = self._deal
+            engine.dealer = self.venue.deal
+            self.venue.on_fill = self._note_deal if wants.on_fill else None
 
     def run(self) -> None:
         """Play the tape to its end."""
@@ -79,7 +79,9 @@ class Player:
                 gc.enable()
 
     def _run(self) -> None:
-        steps, fixed, conditions, mount, history = 0, self.fixed, self.conditions, self.mount, self.history
+        fixed, conditions, mount, history, engine = self.fixed, self.conditions, self.mount, self.history, self.engine
+        lone = conditions if conditions is not None and conditions.alone else None
+        steps, only = 0, self.names[0]
         while True:
             at = fixed.soonest
             if conditions is not None and conditions.soonest < at:
@@ -96,7 +98,10 @@ class Player:
             if mount.placed and self.may_be_at_once and history.is_close and len(mount.placed) == len(mount.orders):
                 self._open_at_once(at, bar + 1)
             if mount.touched or mount.placed:
-                self._settle(at, at + 1, bar + 1)
+                if lone is None or engine.exits_seen or mount.placed or lone.is_held[0] != (only in mount.targets):
+                    self._settle(at, at + 1, bar + 1)
+                else:
+                    mount.touched.clear()  # the one asset is aimed at, and nothing has exits
             if mount.orders:
                 self._open(at, bar + 1)
             steps += 1
@@ -282,19 +287,8 @@ class Player:
             return bar
         return int(self.panel.next_tradable(at)[bar])
 
-    def _deal(self, asset: str, terms: Terms, order: Missing, why: str, at: int) -> bool:
-        """Fill a lone order where the next bar opens at the same instant and nothing can hold it back; else False."""
-        history = self.history
-        number, bar = history.index[asset], history.bar + 1
-        if not history.is_close or bar > self.last[number] or not self.is_dense[number]:
-            return False
-        price = self.opens[number](bar)
-        if not self.venue.deal(order, price if self.is_plain else self.number(price), bar, at, why, terms, asset):
-            return False
-        self.log.at_once += 1
-        if self.wants.on_fill:
-            self.pending[at + self.panel.step_ns] = "fill"
-        return True
+    def _note_deal(self, at: int) -> None:
+        self.pending[at + self.panel.step_ns] = "fill"
 
     def _open_at_once(self, at: int, bar: int) -> None:
         """Fill what was just placed where the next bar opens at the same instant; the rest is left to `_settle`."""

@@ -136,7 +136,14 @@ class ByCondition:
         """Find the asset's next moment at or after an instant, given whether it has a standing target."""
         self.is_held[asset] = is_held
         from_ns = max(from_ns, self.begins[asset])
-        found = (self.held if is_held else self.flat)[asset].seek(from_ns)
+        one = self.held[asset] if is_held else self.flat[asset]
+        last, at = one.last, one.at
+        while last[at] < from_ns:
+            at += 1
+        one.at = at
+        found = one.first[at]
+        if found < from_ns:
+            found = one.seek(from_ns)
         if self.has_any:
             found = min(found, self.any[asset].seek(from_ns))
         self.next[asset] = found

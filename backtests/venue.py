@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trader.core.instruments import plainly
 from trader.core.orders import CLOSED, Order
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trader.core.engine import Engine
     from trader.core.history import History, Panel
     from trader.core.instruments import Converter, Number, Terms
@@ -45,20 +48,23 @@ class TapeVenue:
     ) -> None:  # fmt: skip
         self.engine, self.history, self.tariff, self.number = engine, history, tariff, number
         self.mount = engine.mount
+        _, self.last, self.is_dense = panel.spans()
+        self.opens, self.is_float = [row.item for row in panel.open], number is plainly
+        self.on_fill: Callable[[int], None] | None = None  # told of the instants of deals, where somebody wants to know
         self.is_plain = tariff.participation is None and tariff.impact is None
         self.short = start_cash * number(SHORT)
         self.volumes = [row.item for row in panel.volume]
         self.used: dict[str, tuple[int, Number]] = {}  # asset -> bar and what we took of its volume
         self.log = Log()
 
-    def deal(
-        self, order: Missing, mid: Number, bar: int, at: int, why: str, terms: Terms, asset: str
-    ) -> bool:  # fmt: skip
-        """Trade a sized order whole, without keeping it as one; False where cash might cut it or it is by cost."""
-        (side, quantity, _), tariff, ledger = order, self.tariff, self.mount.ledger
-        if quantity is None:
+    def deal(self, asset: str, terms: Terms, order: Missing, why: str, at: int) -> bool:
+        """Trade a lone order whole where the next bar opens at this instant; False where anything could hold it back."""
+        (side, quantity, _), history, tariff, ledger = order, self.history, self.tariff, self.mount.ledger
+        number, bar = history.index[asset], history.bar + 1
+        if quantity is None or not history.is_close or bar > self.last[number] or not self.is_dense[number]:
             return False
-        price = tariff.price(mid, side, terms)
+        mid = self.opens[number](bar)
+        price = tariff.price(mid if self.is_float else self.number(mid), side, terms)
         value = quantity * price
         fee, fee_asset, change = value * tariff.fee, "quote", -quantity
         if side > 0:
@@ -66,12 +72,13 @@ class TapeVenue:
             if terms.fee_received:
                 fee, fee_asset = quantity * tariff.fee, asset
                 change -= fee
-            if (value if terms.fee_received else value * (tariff.one + tariff.fee)) > ledger.cash[
-                terms.venue
-            ] + self.short:
+            if (value if terms.fee_received else value + fee) > ledger.cash[terms.venue] + self.short:
                 return False
         self.engine.dealt(asset, terms.venue, side, quantity, price, fee, fee_asset, why, at)
-        self.log.fills.append((bar, self.history.index[asset], change, ledger.total_cash()))
+        self.log.at_once += 1
+        self.log.fills.append((bar, number, change, ledger.total_cash()))
+        if self.on_fill is not None:
+            self.on_fill(at)
         return True
 
     def trade(self, order: Order, mid: Number, bar: int, at: int) -> None:

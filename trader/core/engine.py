@@ -60,7 +60,7 @@ class Engine:
     """Decides for one mount. `rows` is what happened, in order; `failure` the last exception of the strategy."""
 
     __slots__ = (
-        "dealer", "failure", "gate", "is_alone", "market", "mount", "number", "periods", "rows", "strategy", "unknown_held",
+        "dealer", "exits_seen", "failure", "gate", "is_alone", "market", "mount", "number", "periods", "rows", "strategy", "unknown_held",
         "wants",
     )  # fmt: skip
 
@@ -75,6 +75,7 @@ class Engine:
         self.failure: Exception | None = None
         self.periods: set[int] = set()
         self.unknown_held = 0
+        self.exits_seen = False  # whether any target had exits
         self.dealer: Dealer | None = None  # of a driver whose venue may fill at the very instant of a decision
         self.is_alone = False  # whether the decision being carried out is one target, and nothing else is working
 
@@ -199,6 +200,7 @@ class Engine:
         before = mount.targets.get(asset, NOTHING)
         if before is not target and (before.size != target.size or before.exits != target.exits):
             self.rows.append((TargetSet, at_ns, mount.name, asset, target.size, target.exits, target.why))
+            self.exits_seen |= bool(target.exits)
         book_target(mount, asset, target)
 
     def _reviewed(self, asset: str, order: Missing, mark: Number, at_ns: int, *, equity: Number, why: str) -> bool:
@@ -391,9 +393,8 @@ class Engine:
         holding = mount.ledger.holdings.get(asset)
         if holding is not None and holding.quantity:
             price = self.market.mark(asset) * (1 - self.number(loss))
-            zero, quantity, venue = mount.ledger.zero, holding.quantity, holding.venue
-            sold = (asset, venue, "sell", quantity, price, zero, "quote", "delisted")
-            self.rows.append((Filled, at_ns, mount.name, None, *sold))
-            book_dealt(mount, asset, venue, -1, quantity, price, zero, "quote", at_ns)
+            zero, sold = mount.ledger.zero, (asset, holding.venue, "sell", holding.quantity)
+            self.rows.append((Filled, at_ns, mount.name, None, *sold, price, zero, "quote", "delisted"))
+            book_dealt(mount, asset, holding.venue, -1, holding.quantity, price, zero, "quote", at_ns)
         if asset in mount.targets:
             self._note_target(asset, NOTHING, at_ns)

@@ -265,9 +265,9 @@ class History:
     def price(self, asset: str) -> Number | None:
         """The last closed price, None where the asset cannot be traded."""
         at, bar = self.index.get(asset), self.bar
-        if at is None or bar < self._first[at] or asset in self.delisted:
+        if at is None or bar < self._first[at] or (self.delisted and asset in self.delisted):
             return None
-        if not self._dense[at] or bar > self._last[at]:
+        if bar > self._last[at] or not self._dense[at]:
             return self.mark(asset)
         price = self._marks[at](bar)
         return price if self._is_plain else self.number(price)
