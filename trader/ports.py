@@ -50,6 +50,10 @@ class LeaseLostError(Exception):
     """Another process took the lease: this one may not write any more."""
 
 
+class AlreadyKeptError(Exception):
+    """A key that may be used once (message, client id, trade, outcome) was used before; nothing of the call was kept."""
+
+
 class Journal(Protocol):
     """Append-only, hash-chained facts; one writer, fenced by the epoch of its lease."""
 
@@ -65,7 +69,7 @@ class Journal(Protocol):
         """Write all the facts and their read models in one transaction; returns the last seq.
 
         Repeating the same call after JournalDownError is safe: facts that are there already are recognised. Raises
-        LeaseLostError when the epoch is not ours any more, checked in the same transaction.
+        LeaseLostError when the epoch is not ours any more, checked in the same transaction, and AlreadyKeptError.
         """
 
     def read(self, after: int = 0) -> AsyncIterator[Entry]:

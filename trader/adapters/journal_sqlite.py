@@ -1,0 +1,282 @@
+"""The journal in SQLite: write-ahead log, fully synchronous, one writer, each row chained to the one before by its hash.
+
+The order path uses no threads: a commit is a short call into the driver on the event loop, and durable when it returns.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import create_engine
+from sqlalchemy.dialects import sqlite as dialect
+from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlmodel import Session, SQLModel, select
+
+from trader.adapters.fact_codec import CodecError, decode, encode
+from trader.adapters.journal_models import project
+from trader.adapters.journal_tables import READ_MODELS, VERSION, FillRow, JournalRow, OrderRow, OutcomeRow, utc_text
+from trader.core.facts import Fact
+from trader.core.records import EpochTaken
+from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseLostError
+
+GENESIS = "0" * 64
+NOW = "(julianday('now') - 2440587.5) * 86400.0"  # the database's clock, in seconds since 1970
+LEASE = f"SELECT epoch, owner, expires, {NOW} FROM lease"  # noqa: S608 - our own text
+TAKE = (
+    f"INSERT INTO lease (id, epoch, owner, expires) VALUES (1, ?, ?, {NOW} + ?) ON CONFLICT (id) DO UPDATE SET "  # noqa: S608
+    "epoch = excluded.epoch, owner = excluded.owner, expires = excluded.expires"
+)
+RENEW = f"UPDATE lease SET expires = {NOW} + ?"  # noqa: S608 - our own text
+WAL_FAULT = (
+    "SQLite {version} may corrupt a write-ahead log that several connections write and checkpoint (fixed in 3.44.6, 3.50.7 and "
+    "3.51.3). Only the writer checkpoints here and everybody else reads only, which avoids it; a newer SQLite ends it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The first row at which the chain does not hold, and why."""
+
+    seq: int
+    why: str
+
+
+class JournalVersionError(Exception):
+    """The file was written by a newer program, or is no journal."""
+
+
+def wal_fault(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str | None:
+    """What `doctor` says of this SQLite: it has the fault of the reset of a write-ahead log, or None."""
+    fixed = version >= (3, 51, 3) or (3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51)
+    return None if fixed or version < (3, 7) else WAL_FAULT.format(version=".".join(map(str, version)))
+
+
+def chained(prev_hash: str, seq: int, epoch: int, kind: str, body: str) -> str:
+    """The hash of a row: over the hash before it and all that the row says."""
+    return hashlib.sha256(f"{prev_hash}|{seq}|{epoch}|{kind}|{body}".encode()).hexdigest()
+
+
+class SqliteJournal:
+    """The writer of a journal file. Until `take` has given it an epoch it may only read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.epoch = 0
+        self._owner = ""
+        self._seconds = 0.0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+                self._database.execute(f"PRAGMA {pragma}")
+            self._set_up()
+        except (OSError, sqlite3.Error) as error:
+            raise JournalDownError(f"{path}: {error}") from error
+        self._seq, self._hash = self._head()
+        self._in_doubt = False
+
+    def _set_up(self) -> None:
+        have = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "meta" in have:
+            (version,) = self._database.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
+            if version > VERSION:
+                raise JournalVersionError(
+                    f"{self.path} has tables of version {version}; this program knows {VERSION}. Run the newer program"
+                )
+            return
+        if have:
+            raise JournalVersionError(f"{self.path} is no journal: it has the tables {', '.join(sorted(have))}")
+        with self._transaction():
+            for table in SQLModel.metadata.sorted_tables:
+                self._database.execute(str(CreateTable(table).compile(dialect=dialect.dialect())))
+                for index in table.indexes:
+                    self._database.execute(str(CreateIndex(index).compile(dialect=dialect.dialect())))
+            self._database.execute("INSERT INTO meta (name, value) VALUES ('version', ?)", (VERSION,))
+
+    def _head(self) -> tuple[int, str]:
+        row = self._database.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+        return (0, GENESIS) if row is None else (row[0], row[1])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # it may be over already: a failed commit of a full disk ends it
+                self._database.execute("ROLLBACK")
+            raise
+
+    # The lease
+
+    async def take(self, owner: str, *, seconds: float) -> int:
+        """Take the lease and return its epoch; raises LeaseLostError while another's lease runs."""
+        try:
+            with self._transaction():
+                row = self._database.execute(LEASE).fetchone()
+                if row is not None and row[1] != owner and row[2] > row[3]:
+                    raise LeaseLostError(
+                        f"{self.path}: {row[1]} holds it for {row[2] - row[3]:.0f} s more; stop that process, or wait"
+                    )
+                epoch = (0 if row is None else row[0]) + 1
+                self._database.execute(TAKE, (epoch, owner, seconds))
+                (now,) = self._database.execute(f"SELECT {NOW}").fetchone()
+                self._seq, self._hash = self._head()
+                taken = EpochTaken(datetime.fromtimestamp(now, UTC), epoch, owner)
+                rows = self._rows([taken], epoch)
+                self._insert(rows, [taken])
+        except sqlite3.Error as error:
+            raise JournalDownError(f"{self.path}: {error}") from error
+        self.epoch, self._owner, self._seconds = epoch, owner, seconds
+        self._seq, self._hash = rows[-1][0], rows[-1][-1]
+        return epoch
+
+    async def renew(self) -> None:
+        """Prolong the lease; raises LeaseLostError when it was taken over."""
+        try:
+            with self._transaction():
+                self._check_epoch()
+                self._database.execute(RENEW, (self._seconds,))
+        except sqlite3.Error as error:
+            raise JournalDownError(f"{self.path}: {error}") from error
+
+    def _check_epoch(self) -> None:
+        row = self._database.execute("SELECT epoch, owner FROM lease").fetchone()
+        if row is None or not self.epoch or row[0] != self.epoch:
+            raise LeaseLostError(
+                f"{self.path}: epoch {self.epoch} may not write; "
+                + (f"{row[1]} took epoch {row[0]}" if row else "nobody took it")
+            )
+
+    # Writing
+
+    async def append(self, facts: Sequence[Fact]) -> int:
+        """Write the facts and their read models in one transaction; returns the last seq.
+
+        Raises LeaseLostError, AlreadyKeptError where a key that may be used once was used before, and JournalDownError:
+        then give the same facts again, and what was kept after all is recognised.
+        """
+        rows = self._rows(facts, self.epoch)
+        if not rows:
+            return self._seq
+        try:
+            with self._transaction():
+                self._check_epoch()
+                if not (self._in_doubt and self._has(rows)):
+                    self._insert(rows, facts)
+        except sqlite3.IntegrityError as error:
+            raise AlreadyKeptError(f"{self.path}: {error}") from error
+        except sqlite3.Error as error:
+            self._in_doubt = True
+            raise JournalDownError(f"{self.path}: {error}; nothing was lost, give the same facts again") from error
+        self._in_doubt = False
+        self._seq, self._hash = rows[-1][0], rows[-1][-1]
+        return self._seq
+
+    def _rows(self, facts: Sequence[Fact], epoch: int) -> list[tuple[int, int, str, str, str, str, str]]:
+        seq, before = self._seq, self._hash
+        rows = []
+        for fact in facts:
+            seq, kind, body = seq + 1, type(fact).__name__, encode(fact)
+            after = chained(before, seq, epoch, kind, body)
+            rows.append((seq, epoch, utc_text(fact.at), kind, body, before, after))
+            before = after
+        return rows
+
+    def _insert(self, rows: Sequence[tuple[object, ...]], facts: Sequence[Fact]) -> None:
+        self._database.executemany(
+            "INSERT INTO journal (seq, epoch, at, kind, body, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+        )
+        for row, fact in zip(rows, facts, strict=True):
+            project(self._database, row[0], fact)  # type: ignore[arg-type]  # the first column is the seq
+
+    def _has(self, rows: Sequence[tuple[object, ...]]) -> bool:
+        """Whether a commit whose answer was lost kept these rows."""
+        return self._head() == (rows[-1][0], rows[-1][-1])
+
+    # Reading
+
+    async def read(self, after: int = 0) -> AsyncIterator[Entry]:
+        """Yield what is kept, in order, from behind the given seq."""
+        for seq, body in self._database.execute("SELECT seq, body FROM journal WHERE seq > ? ORDER BY seq", (after,)):
+            yield Entry(seq, decode(body))
+
+    async def digest_of(self, key: str) -> str | None:
+        """The digest of the message received under this key, None when there was none."""
+        row = self._database.execute("SELECT digest FROM receipts WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def verify(self) -> Broken | None:
+        """Walk the chain; None when every row follows from the one before and is a fact."""
+        before = GENESIS
+        rows = self._database.execute("SELECT seq, epoch, kind, body, prev_hash, hash FROM journal ORDER BY seq")
+        for place, (seq, epoch, kind, body, prev_hash, found) in enumerate(rows, 1):
+            if seq != place:
+                return Broken(place, f"row {place} is missing: the next is {seq}")
+            if prev_hash != before or found != chained(before, seq, epoch, kind, body):
+                return Broken(seq, "the row, or one before it, was changed after it was written")
+            try:
+                decode(body)
+            except CodecError as error:
+                return Broken(seq, str(error))
+            before = found
+        return None
+
+    def rebuild(self) -> int:
+        """Make the read models anew from the facts, in one transaction; returns the number of facts."""
+        count = 0
+        with self._transaction():
+            for table in READ_MODELS:
+                self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+            for seq, body in self._database.execute("SELECT seq, body FROM journal ORDER BY seq").fetchall():
+                project(self._database, seq, decode(body))
+                count += 1
+        return count
+
+    async def close(self) -> None:
+        """Give the lease back and close."""
+        with suppress(sqlite3.Error):
+            self._database.execute(
+                "UPDATE lease SET expires = 0 WHERE epoch = ? AND owner = ?", (self.epoch, self._owner)
+            )
+        self._database.close()
+
+
+class JournalReader:
+    """Reads the models of a journal file beside its writer; it can change nothing."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise JournalDownError(f"{path}: no such journal")
+        self._engine = create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
+
+    def orders(self, *, working: bool = False) -> list[OrderRow]:
+        """Orders by mount and number; working: only those that are not closed."""
+        with Session(self._engine) as session:
+            asked = select(OrderRow).order_by(OrderRow.mount, OrderRow.number)  # type: ignore[arg-type]
+            return list(session.exec(asked.where(OrderRow.state != "closed") if working else asked))
+
+    def fills(self) -> list[FillRow]:
+        """Fills in the order in which they were booked."""
+        with Session(self._engine) as session:
+            return list(session.exec(select(FillRow).order_by(FillRow.seq)))  # type: ignore[arg-type]
+
+    def outcomes(self) -> list[OutcomeRow]:
+        """How messages ended."""
+        with Session(self._engine) as session:
+            return list(session.exec(select(OutcomeRow).order_by(OutcomeRow.seq)))  # type: ignore[arg-type]
+
+    def length(self) -> int:
+        """How many facts are kept."""
+        with Session(self._engine) as session:
+            last = session.exec(select(JournalRow.seq).order_by(JournalRow.seq.desc()).limit(1)).first()  # type: ignore[attr-defined]
+            return last or 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._engine.dispose()
