@@ -104,13 +104,15 @@ class SqliteJournal:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self._database.execute("BEGIN IMMEDIATE")
+        is_done = False
         try:
             yield
             self._database.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):  # it may be over already: a failed commit of a full disk ends it
-                self._database.execute("ROLLBACK")
-            raise
+            is_done = True
+        finally:
+            if not is_done:
+                with suppress(sqlite3.Error):  # it may be over already: the failed commit of a full disk ends it
+                    self._database.execute("ROLLBACK")
 
     # The lease
 

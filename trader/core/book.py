@@ -208,8 +208,9 @@ class Book:
                 _apply_trade(self.mounts[name], fact)
             case OrderCut(mount=name, asset=asset, amount=amount):
                 book_cut(self.mounts[name].orders[asset], amount)
-            case Refused(mount=name, asset=asset):
-                book_lapse(self.mounts[name], asset)
+            case Refused(mount=name, asset=asset, allowed=allowed):
+                if not allowed:  # a cut goes on with what it leaves
+                    book_lapse(self.mounts[name], asset)
             case Decided(at=at, mount=name, causes=causes):
                 if "timer" in causes:
                     self.mounts[name].timers.discard(to_ns(at))

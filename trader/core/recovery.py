@@ -1,0 +1,58 @@
+"""Recovery: an engine as it was, from the facts that were kept. A strategy is never asked again for what it decided.
+
+What came from outside and what followed are folded alike, in the order in which they were written.
+"""
+
+from collections.abc import Iterable
+
+from trader.core.book import Book
+from trader.core.engine import Engine
+from trader.core.facts import BarClosed, Decided, Fact, OrderPlaced, SignalsKnown
+from trader.core.feed import Feed
+from trader.core.instants import DAY, duration, to_ns
+from trader.core.strategy import Wake
+from trader.core.view import View
+
+NOBODY = Wake((), (), ())
+
+
+def fold(engine: Engine, facts: Iterable[Fact]) -> None:
+    """Bring a fresh engine to where the facts end; those of other mounts pass by. Raises ValueError over a tape."""
+    feed = engine.market
+    if not isinstance(feed, Feed):
+        raise ValueError("this engine reads a tape; only one with a Feed can be folded")
+    mount = engine.mount
+    book = Book({mount.name: mount}, engine.number)
+    for fact in facts:
+        if getattr(fact, "mount", mount.name) != mount.name:
+            continue
+        feed.seek(to_ns(fact.at))
+        match fact:
+            case BarClosed():
+                if feed.learn_bar(fact):
+                    book.apply(fact)
+            case SignalsKnown():
+                feed.learn_signals(fact)
+            case Decided():
+                _decided(engine, feed, fact)
+                book.apply(fact)
+            case OrderPlaced():
+                if engine.gate is not None and not fact.why.startswith("exit"):
+                    engine.gate.count(to_ns(fact.at))
+                book.apply(fact)
+                engine.exits_seen = True
+            case _:
+                book.apply(fact)
+    mount.placed.clear()
+    mount.touched.clear()
+
+
+def _decided(engine: Engine, feed: Feed, fact: Decided) -> None:
+    """What a wake left behind besides the book: the period that had its wake, and the equity that limits look at."""
+    at_ns, wants = to_ns(fact.at), engine.wants
+    if "every" in fact.causes and wants.every is not None and wants.at is None:
+        period = duration(wants.every)
+        engine.periods.clear()
+        engine.periods.add((at_ns + (3 * DAY if period % (7 * DAY) == 0 else 0)) // period)
+    if engine.gate is not None:
+        engine.gate.watch(at_ns, View(feed, engine.mount, wants, at_ns, NOBODY).equity)
