@@ -98,7 +98,10 @@ class TargetSet:
 
 @dataclass(frozen=True, slots=True)
 class OrderPlaced:
-    """We decided on an order: `quantity` units, or `spend` quote money where quantity is None."""
+    """We decided on an order: `quantity` units, or `spend` quote money where quantity is None.
+
+    `cause` is the key of what the decision answered, from which its name at the venue is made; empty in a replay.
+    """
 
     at: datetime
     mount: str
@@ -109,6 +112,7 @@ class OrderPlaced:
     quantity: Number | None
     spend: Number | None
     why: str
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
