@@ -110,7 +110,7 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The venue took the order; `order` is its state where the reply tells it."""
+    """The venue took the order under its own id."""
 
     venue_order: str
 
@@ -182,6 +182,14 @@ class Balance:
     free: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """The best bid and the best ask of a market."""
+
+    bid: Decimal
+    ask: Decimal
+
+
 class VenueDownError(Exception):
     """A question to the venue got no trustworthy answer; nothing follows from that."""
 
@@ -219,8 +227,14 @@ class Venue(Protocol):
     async def balances(self) -> dict[str, Balance]:
         """What the account holds."""
 
-    async def price(self, symbol: str) -> Decimal:
-        """The last traded price."""
+    async def touch(self, symbol: str) -> Touch:
+        """The best prices now."""
+
+    async def trades_of(self, venue_order: str, symbol: str) -> list[VenueTrade]:
+        """The trades of one order as the venue shows them now; there may be more a little later."""
+
+    async def order(self, venue_order: str, symbol: str) -> VenueOrder | None:
+        """An order by the venue's own id, None where the venue does not show it (yet)."""
 
     async def close(self) -> None:
         """Close connections."""

@@ -59,6 +59,7 @@ OUTSIDE: dict[str, tuple[tuple[str, ...], str]] = {
         ("trader/loopback/server.py", "trader/adapters/ccxt_venue.py", "trader/adapters/tokenmetrics.py"),
         "the loopback's thin shell, and the transport handed to ccxt",
     ),
+    "yarl": (("trader/adapters/ccxt_venue.py",), "aiohttp's addresses: what is signed must not be quoted again"),
     "structlog": (("trader/runtime/logs.py", "trader/cli.py"), "one line per fact, set up in one place"),
     "typer": (("trader/cli.py",), "the command line"),
     "rich": (("trader/cli.py",), "tables and progress on a terminal"),

@@ -1,0 +1,73 @@
+"""Loopback exchanges with money in them, for tests over real sockets."""
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from trader.adapters.ccxt_venue import CcxtVenue
+from trader.adapters.gate import gate_venue
+from trader.adapters.mexc import mexc_venue
+from trader.core.identity import client_core
+from trader.loopback.exchange import Account, Exchange, Market
+from trader.loopback.faults import Fault, Faults
+from trader.loopback.gate import GateDialect
+from trader.loopback.mexc import MexcDialect
+from trader.loopback.server import LoopbackServer, VenueClock
+from trader.ports import OrderRequest
+
+D = Decimal
+KEY, SECRET = "key-of-a-test", "secret-of-a-test"
+MARKETS = [
+    Market("BTC", "USDT", D("0.01"), D("0.0001"), D(3)),
+    Market("ETH", "USDT", D("0.01"), D("0.001"), D(3)),
+    Market("OFF", "USDT", D("0.01"), D("0.1"), D(3), status="untradable"),
+]
+FEES = {"gate": ("received", "0.002"), "mexc": ("quote", "0.0005")}
+BUILDERS = {"gate": (GateDialect, gate_venue), "mexc": (MexcDialect, mexc_venue)}
+
+
+@dataclass
+class Loop:
+    """An exchange, its server, our account there, and our way to it."""
+
+    exchange: Exchange
+    server: LoopbackServer
+    account: Account
+    venue: CcxtVenue
+    clock: VenueClock
+    faults: Faults
+    numbers: Any
+
+    def request(self, side="buy", quantity="0.1", limit="105", symbol="BTC/USDT", spend=None) -> OrderRequest:
+        client_id = self.venue.client_id(client_core("test", f"intent {next(self.numbers)}", 1))
+        return OrderRequest(
+            client_id, symbol, side, None if spend is not None else D(quantity), None if limit is None else D(limit),
+            None if spend is None else D(spend),
+        )  # fmt: skip
+
+    async def sign(self, request, *, valid_ms=5_000):
+        now_ms = await self.venue.now_ms()
+        return self.venue.sign(request, signed_ms=now_ms, not_after_ms=now_ms + valid_ms)
+
+
+@asynccontextmanager
+async def loopback(name, *rules, lag_ms=0, repeats="override", clock=None):
+    """A loopback exchange of this name at 100 for a BTC and 10 for an ETH, and a venue that is ready to trade there."""
+    fee_in, fee = FEES[name]
+    dialect, builder = BUILDERS[name]
+    exchange = Exchange(MARKETS, fee=D(fee), fee_in=fee_in, repeats=repeats, forgets=name == "gate", list_lag_ms=lag_ms)
+    account = exchange.open_account(KEY, SECRET, {"USDT": D(1_000), "BTC": D(0)})
+    clock, faults = clock or VenueClock(), Faults([Fault(**rule) for rule in rules])
+    exchange.set_price("BTC/USDT", D(100), clock.now_ms(), half_spread=D("0.001"))
+    exchange.set_price("ETH/USDT", D(10), clock.now_ms(), half_spread=D("0.001"))
+    async with LoopbackServer(dialect(exchange), clock, faults) as server:
+        venue = builder(key=KEY, secret=SECRET, url=server.url, paces=False)
+        await venue.prepare()
+        try:
+            yield Loop(exchange, server, account, venue, clock, faults, count(1))
+        finally:
+            await venue.close()
+            assert not exchange.unbalanced(), exchange.unbalanced()
+            assert not server.dialect.unknown, server.dialect.unknown

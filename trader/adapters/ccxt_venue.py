@@ -1,0 +1,306 @@
+"""An exchange account through ccxt: its signing, parsing and markets, behind our own way of sending and of judging answers.
+
+What ccxt would do by itself with an order – pick a time, wait for its rate limiter, retry, map an answer to an exception – is not
+used: the request is signed at a given time, written once, and judged by `venue_codes`. Two instances share their markets, so that
+reading never holds up an order. Clock and transport come from outside.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+import yarl
+from ccxt.base.errors import AuthenticationError, BaseError, ExchangeNotAvailable, RequestTimeout
+
+from trader.adapters.venue_codes import reply_of
+from trader.core.instruments import Instrument
+from trader.ports import (
+    Balance,
+    OrderRequest,
+    Reply,
+    Scan,
+    Signed,
+    Touch,
+    Unclear,
+    VenueDownError,
+    VenueOrder,
+    VenueTrade,
+)
+
+SEND_SECONDS = 5.0
+READ_SECONDS = 10.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back over HTTP."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+class NoAnswerError(Exception):
+    """Nothing whole came back; whether the request arrived is open."""
+
+
+class Transport(Protocol):
+    """How bytes go out: a socket, or a simulated exchange."""
+
+    async def call(
+        self, method: str, url: str, headers: Mapping[str, str], body: str | None, *, seconds: float
+    ) -> Answer:
+        """Send once and return the answer; raises NoAnswerError."""
+
+    async def close(self) -> None:
+        """Close what is open."""
+
+
+class HttpTransport:
+    """Bytes over aiohttp: one session, no redirects, a limit in time on each call."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def call(
+        self, method: str, url: str, headers: Mapping[str, str], body: str | None, *, seconds: float
+    ) -> Answer:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(headers={"User-Agent": "signal-trader"})
+        limit = aiohttp.ClientTimeout(total=seconds)
+        where = f"{method} {yarl.URL(url).path}"  # never the query: it holds the signature
+        try:
+            async with self._session.request(
+                method, yarl.URL(url, encoded=True), headers=headers, data=None if body is None else body.encode(),
+                timeout=limit, allow_redirects=False,
+            ) as response:  # fmt: skip
+                return Answer(response.status, dict(response.headers), await response.text(errors="replace"))
+        except TimeoutError as error:
+            raise NoAnswerError(f"{where}: no answer within {seconds:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise NoAnswerError(f"{where}: {type(error).__name__}") from error
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+async def fetch_through(
+    exchange: Any,  # noqa: ANN401 - ccxt's classes carry no types of use
+    transport: Transport, url: str, method: str, headers: Mapping[str, str] | None, body: str | None,
+) -> Any:  # fmt: skip  # noqa: ANN401
+    """What ccxt's own `fetch` does, over our transport, and without writing headers or addresses anywhere."""
+    try:
+        answer = await transport.call(
+            method, url, exchange.prepare_request_headers(headers), body, seconds=exchange.timeout / 1_000
+        )
+    except NoAnswerError as error:
+        raise RequestTimeout(f"{exchange.id} {error}") from error
+    found = exchange.parse_json(answer.body)
+    path = yarl.URL(url).path
+    exchange.handle_errors(
+        answer.status, "", path, method, answer.headers, answer.body, found, None, None
+    )  # fmt: skip
+    exchange.handle_http_status_code(answer.status, "", path, method, answer.body)
+    if found is None:
+        raise ExchangeNotAvailable(f"{exchange.id} {method} {path}: HTTP {answer.status} without JSON")
+    return found
+
+
+class Kind(Protocol):
+    """What differs between the venues."""
+
+    name: str
+    settle_seconds: float
+
+    def client_id(self, core: str) -> str: ...
+    def request(self, exchange: Any, request: OrderRequest) -> tuple[str, list[str], dict[str, Any]]: ...  # noqa: ANN401
+    def fence(self, exchange: Any, signed: dict[str, Any], not_after_ms: int) -> dict[str, str]: ...  # noqa: ANN401
+    async def find(self, exchange: Any, client_id: str, symbol: str) -> Any: ...  # noqa: ANN401
+    async def order(self, exchange: Any, venue_order: str, symbol: str) -> Any: ...  # noqa: ANN401
+    async def cancel(self, exchange: Any, venue_order: str, symbol: str) -> None: ...  # noqa: ANN401
+    async def orders(self, exchange: Any, symbol: str, since_ms: int, until_ms: int) -> list[Any]: ...  # noqa: ANN401
+    async def trades(self, exchange: Any, symbol: str, since_ms: int, until_ms: int) -> list[Any]: ...  # noqa: ANN401
+    async def trades_of(self, exchange: Any, venue_order: str, symbol: str) -> list[Any]: ...  # noqa: ANN401
+    async def touch(self, exchange: Any, symbol: str) -> Touch: ...  # noqa: ANN401
+    async def tradable(self, exchange: Any) -> frozenset[str] | None: ...  # noqa: ANN401
+    def instrument(self, market: dict[str, Any], asset: str) -> Instrument: ...
+
+
+class CcxtVenue:
+    """A spot account behind the port. `reads` answers questions, `writes` only signs; both are ccxt's own class."""
+
+    def __init__(
+        self, kind: Kind, reads: Any, writes: Any, transport: Transport, *, quote: str = "USDT"  # noqa: ANN401
+    ) -> None:  # fmt: skip
+        self.name = kind.name
+        self.settle_seconds = kind.settle_seconds
+        self._kind, self._reads, self._writes, self._transport = kind, reads, writes, transport
+        self._quote = quote
+        self._offset_ms: int | None = None
+
+    def client_id(self, core: str) -> str:
+        return self._kind.client_id(core)
+
+    async def now_ms(self) -> int:
+        found = await self._ask(self._reads.fetch_time())
+        return int(found)
+
+    async def prepare(self) -> None:
+        """Load the markets and learn the difference of the clocks; raises VenueDownError."""
+        if not self._reads.markets:
+            await self._ask(self._reads.load_markets())
+            self._writes.set_markets_from_exchange(self._reads)
+        await self._ask(self._reads.load_time_difference())
+
+    async def instruments(self, assets: Sequence[str]) -> list[Instrument]:
+        await self.prepare()
+        allowed = await self._ask(self._kind.tradable(self._reads))
+        found = []
+        for asset in assets:
+            market = self._reads.markets.get(asset if "/" in asset else f"{asset}/{self._quote}")
+            if market is None or not market["spot"] or market["active"] is False:
+                continue
+            if allowed is None or market["id"] in allowed:
+                found.append(self._kind.instrument(market, asset))
+        return found
+
+    def sign(self, request: OrderRequest, *, signed_ms: int, not_after_ms: int) -> Signed:
+        exchange = self._writes
+        path, api, params = self._kind.request(exchange, request)
+        exchange.pinned_ms = signed_ms
+        exchange.options["recvWindow"] = not_after_ms - signed_ms
+        signed = exchange.sign(path, api, "POST", params)
+        headers = self._kind.fence(exchange, signed, not_after_ms)
+        body = signed["body"] or ""
+        digest = sha256("\n".join(("POST", signed["url"], body)).encode()).hexdigest()
+        return Signed(request.client_id, "POST", signed["url"], headers, body, signed_ms, not_after_ms, digest)
+
+    async def send(self, signed: Signed) -> Reply:
+        try:
+            answer = await self._transport.call(
+                signed.method, signed.url, signed.headers, signed.body or None, seconds=SEND_SECONDS
+            )
+        except NoAnswerError as error:
+            return Unclear(str(error))
+        return reply_of(self.name, answer.status, answer.body)
+
+    async def cancel(self, venue_order: str, symbol: str) -> None:
+        await self._ask(self._kind.cancel(self._reads, venue_order, symbol))
+
+    async def find(self, client_id: str, symbol: str) -> VenueOrder | None:
+        return self._order(await self._ask(self._kind.find(self._reads, client_id, symbol)))
+
+    async def order(self, venue_order: str, symbol: str) -> VenueOrder | None:
+        return self._order(await self._ask(self._kind.order(self._reads, venue_order, symbol)))
+
+    async def scan(self, symbols: Sequence[str], *, since_ms: int, until_ms: int) -> Scan:
+        orders: list[VenueOrder] = []
+        trades: list[VenueTrade] = []
+        for symbol in symbols:
+            for row in await self._ask(self._kind.orders(self._reads, symbol, since_ms, until_ms)):
+                order = self._order(row)
+                assert order is not None
+                orders.append(order)
+            rows = await self._ask(self._kind.trades(self._reads, symbol, since_ms, until_ms))
+            trades += [_trade(row) for row in rows]
+        return Scan(since_ms, until_ms, tuple(orders), tuple(trades))
+
+    async def trades_of(self, venue_order: str, symbol: str) -> list[VenueTrade]:
+        return [_trade(row) for row in await self._ask(self._kind.trades_of(self._reads, venue_order, symbol))]
+
+    async def balances(self) -> dict[str, Balance]:
+        found = await self._ask(self._reads.fetch_balance())
+        return {
+            asset: Balance(Decimal(str(found["total"][asset] or 0)), Decimal(str(found["free"][asset] or 0)))
+            for asset in found["total"]
+        }
+
+    async def touch(self, symbol: str) -> Touch:
+        return await self._ask(self._kind.touch(self._reads, symbol))
+
+    async def close(self) -> None:
+        await self._transport.close()
+        for exchange in (self._reads, self._writes):
+            await exchange.close()
+
+    async def _ask(self, question: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await question
+        except AuthenticationError as error:
+            raise VenueDownError(f"{self.name} refuses the key: {str(error)[:200]}") from error
+        except BaseError as error:
+            raise VenueDownError(f"{self.name}: {type(error).__name__} {str(error)[:200]}") from error
+        except TimeoutError as error:
+            raise VenueDownError(f"{self.name}: no answer within {READ_SECONDS:g} s") from error
+
+    def _order(self, row: Any) -> VenueOrder | None:  # noqa: ANN401
+        if row is None:
+            return None
+        return VenueOrder(
+            str(row["id"]), row["clientOrderId"] or "", row["symbol"], row["side"],
+            None if row["amount"] is None else Decimal(str(row["amount"])),
+            None if row["filled"] is None else Decimal(str(row["filled"])), row["status"] == "open",
+            str(row["status"]), int(row["timestamp"] or 0),
+        )  # fmt: skip
+
+
+def _trade(row: Any) -> VenueTrade:  # noqa: ANN401
+    fees = [one for one in (row.get("fees") or [row["fee"]]) if one and one.get("cost")]
+    if len(fees) > 1:
+        raise VenueDownError(f"trade {row['id']} has fees in several assets: {[one['currency'] for one in fees]}")
+    fee = fees[0] if fees else {"cost": 0, "currency": row["symbol"].partition("/")[2]}
+    info = row["info"]
+    return VenueTrade(
+        str(row["id"]), str(row["order"]), info.get("text") or info.get("clientOrderId") or "", row["symbol"], row["side"],
+        Decimal(str(row["amount"])), Decimal(str(row["price"])), Decimal(str(fee["cost"])), fee["currency"],
+        int(row["timestamp"]),
+    )  # fmt: skip
+
+
+async def by_pages(page: Callable[[int], Awaitable[list[Any]]], size: int) -> list[Any]:
+    """Every page until one is not full: only then the list is whole."""
+    rows: list[Any] = []
+    number = 1
+    while True:
+        found = await page(number)
+        rows += found
+        if len(found) < size:
+            return rows
+        number += 1
+
+
+async def by_windows(
+    ask: Callable[[int, int], Awaitable[list[Any]]], since_ms: int, until_ms: int, most: int
+) -> list[Any]:
+    """A list that knows no pages, halved in time until no answer is full: only then it is whole."""
+    found = await ask(since_ms, until_ms)
+    if len(found) < most:
+        return found
+    if since_ms >= until_ms:
+        raise VenueDownError(f"more than {most} rows in one millisecond: the list cannot be proven whole")
+    middle = (since_ms + until_ms) // 2
+    return [*await by_windows(ask, since_ms, middle, most), *await by_windows(ask, middle + 1, until_ms, most)]
+
+
+def code_of(error: BaseException) -> str:
+    """The venue's code in what ccxt raised: it puts the body behind its own name."""
+    text = str(error).partition(" ")[2]
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return ""
+    return str(found.get("label", found.get("code", ""))) if isinstance(found, dict) else ""
+
+
+def exact_step(value: Any) -> float | None:  # noqa: ANN401
+    """A step as ccxt has it, for an instrument."""
+    return None if value is None else float(value)
