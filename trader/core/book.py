@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from trader.core.exits import Exit
 from trader.core.facts import (
+    AttemptEnded,
     BarClosed,
     Decided,
     DustLeft,
@@ -199,7 +200,7 @@ class Book:
                 _apply_plan(self.mounts[name], fact)
             case (
                 OrderSending(mount=name) | OrderAccepted(mount=name) | OrderUnknown(mount=name)
-                | OrderAbsent(mount=name) | OrderStuck(mount=name)
+                | OrderAbsent(mount=name) | OrderStuck(mount=name) | AttemptEnded(mount=name)
             ):  # fmt: skip
                 for order in self.mounts[name].orders.values():
                     if order.number == fact.order:

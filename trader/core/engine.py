@@ -4,6 +4,8 @@ One engine for live, paper and replay: a driver tells it what happened and carri
 only the instant of what it handles. Each change of the book is written as the row of a fact beside it.
 """
 
+# long: one class around one state; its parts call each other within one decision
+
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -20,7 +22,7 @@ from trader.core.book import (
     book_target,
     book_traded,
 )
-from trader.core.events import due, fire, handle
+from trader.core.events import due, fire, handle, learn
 from trader.core.exits import PRICE_EXITS, Exit, is_due
 from trader.core.facts import (
     Decided,
@@ -43,13 +45,15 @@ from trader.core.facts import (
 from trader.core.feed import Feed
 from trader.core.instants import from_ns, to_ns
 from trader.core.instruments import Converter, Number, Terms
-from trader.core.orders import CLOSED, PART, Order
+from trader.core.orders import CLOSED, FLYING, PART, Order
 from trader.core.risk import Denied, Facing, Gate
 from trader.core.routing import buy_at
 from trader.core.sizing import Missing, check, missing, spending
-from trader.core.strategy import NOTHING, Decision, Quote, Target, Units, Unknown
+from trader.core.strategy import NOTHING, Decision, Quote, Target, Units, Unknown, Wake
 from trader.core.view import Market, Strategy, View
 
+NOBODY = Wake((), (), ())
+IN_FLIGHT = "in_flight"
 SIDES = {1: "buy", -1: "sell"}
 
 
@@ -60,7 +64,7 @@ class Engine:
     """Decides for one mount. `rows` is what happened, in order; `failure` the last exception of the strategy."""
 
     __slots__ = (
-        "dealer", "exits_seen", "failure", "gate", "is_alone", "market", "mount", "number", "periods", "rows", "strategy", "unknown_held",
+        "dealer", "deferred", "exits_seen", "failure", "gate", "is_alone", "market", "mount", "noted", "number", "periods", "rows", "strategy", "unknown_held",
         "wants",
     )  # fmt: skip
 
@@ -77,6 +81,8 @@ class Engine:
         self.unknown_held = 0
         self.exits_seen = False  # whether any target had exits
         self.dealer: Dealer | None = None  # of a driver whose venue may fill at the very instant of a decision
+        self.noted: list[str] = []  # causes of the next wake that came between two
+        self.deferred: set[str] = set()  # assets whose decision waits until an order of theirs is known
         self.is_alone = False  # whether the decision being carried out is one target, and nothing else is working
 
     def handle(self, *facts: Fact) -> list[Fact]:
@@ -96,6 +102,22 @@ class Engine:
         begin = len(self.rows)
         means(self, self.market, facts)
         return [fact_of(row) for row in self.rows[begin:]]
+
+    def learn(self, *facts: Fact) -> list[Fact]:
+        """Take in what a venue or an operator made of orders and states; returns what follows from it at once."""
+        begin = len(self.rows)
+        for fact in facts:
+            learn(self, fact)
+        return [fact_of(row) for row in self.rows[begin:]]
+
+    def restate(self, asset: str, at_ns: int) -> None:
+        """Carry out the standing target of an asset anew; without one, leave it."""
+        self.state(
+            asset,
+            self.mount.targets.get(asset, NOTHING),
+            at_ns,
+            View(self.market, self.mount, self.wants, at_ns, NOBODY),
+        )
 
     def due(self) -> datetime | None:
         """When the engine next wants a TimerDue."""
@@ -128,7 +150,7 @@ class Engine:
         if closes_others:
             self._close_others(decision, view, at_ns)
         for asset, wish in targets.items():
-            self._state(asset, wish if isinstance(wish, Target) else Target(wish), at_ns, view)
+            self.state(asset, wish if isinstance(wish, Target) else Target(wish), at_ns, view)
         return decision
 
     def _close_others(self, decision: Decision, view: View, at_ns: int) -> None:
@@ -140,9 +162,10 @@ class Engine:
                 self.unknown_held += mount.held(asset) is not None
                 if decision.unknown is Unknown.HOLD:
                     continue
-            self._state(asset, NOTHING, at_ns, view)
+            self.state(asset, NOTHING, at_ns, view)
 
-    def _state(self, asset: str, target: Target, at_ns: int, view: View) -> None:
+    def state(self, asset: str, target: Target, at_ns: int, view: View) -> None:
+        """Carry out one target: note it, and place the order for what is missing of it."""
         mount = self.mount
         if asset in mount.exiting:
             self._refuse(asset, "exiting", at_ns)
@@ -152,6 +175,11 @@ class Engine:
             self._refuse(asset, "no_price", at_ns)
             return
         working, size = mount.orders.get(asset), target.size
+        if working is not None and working.state in FLYING:
+            self._note_target(asset, target if size else NOTHING, at_ns)
+            self._refuse(asset, IN_FLIGHT, at_ns)
+            self.deferred.add(asset)
+            return
         holding = mount.ledger.holdings.get(asset)
         is_flat = holding is None or holding.is_flat
         spends, by_weight, why = 0.0, False, target.why
@@ -187,6 +215,9 @@ class Engine:
                 self._leave_dust(asset, at_ns)
             elif order in {"lot", "minimum", "cash"}:
                 self._refuse(asset, order, at_ns)
+            book_lapse(mount, asset)
+        elif mount.halted and order.side > 0 and (self.gate is None or not self.gate.latched):
+            self._refuse(asset, "halted", at_ns)
             book_lapse(mount, asset)
         elif self.gate is None:
             why = why or ("leave" if leaves else "target")
@@ -312,7 +343,11 @@ class Engine:
         exits = mount.leaving.get(asset, ()) if target is None else target.exits
         if not exits:
             return ()
-        working = mount.orders.get(asset) if asset in mount.exiting else None
+        working = mount.orders.get(asset)
+        if working is not None and working.state in FLYING:
+            return ()  # until it is known what is held
+        if asset not in mount.exiting:
+            working = None
         is_whole = working is not None and working.is_whole
         if is_whole and working is not None and not working.waits:
             return ()

@@ -7,15 +7,16 @@ and calls the same engine. What wakes a strategy is the letter of docs/rules.md,
 from collections.abc import Sequence
 from typing import Protocol
 
-from trader.core.book import Mount, book_bar
+from trader.core.book import Book, Mount, book_bar
 from trader.core.exits import PRICE_EXITS, After, Exit
 from trader.core.expression import Condition
-from trader.core.facts import BarClosed, Fact, PriceSeen, SignalsKnown, TimerDue
+from trader.core.facts import AttemptEnded, BarClosed, Fact, Filled, PriceSeen, Resumed, SignalsKnown, TimerDue
 from trader.core.feed import Feed
 from trader.core.instants import DAY, clock_time, duration, to_ns
 from trader.core.instruments import Converter, Number
 from trader.core.matching import hits, level
-from trader.core.orders import Order
+from trader.core.orders import ABSENT, CLOSED, Order
+from trader.core.risk import Gate
 from trader.core.strategy import Decision, Wake, Wants
 from trader.core.view import View
 
@@ -27,11 +28,16 @@ class Acts(Protocol):
     wants: Wants
     number: Converter
     periods: set[int]
+    noted: list[str]
+    deferred: set[str]
+    gate: Gate | None
 
     def decide(self, view: View, at_ns: int) -> Decision | None: ...
     def armed(self, asset: str) -> tuple[tuple[int, Exit], ...]: ...
     def exit_hit(self, asset: str, number: int, exit_: Exit, price: Number, at_ns: int) -> Order | None: ...
     def decided_exits(self, asset: str, at_ns: int, *, new: dict[str, float]) -> bool: ...
+    def close(self, order: Order, reason: str, at_ns: int, *, lapses: bool = True) -> None: ...
+    def restate(self, asset: str, at_ns: int) -> None: ...
 
 
 def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
@@ -55,7 +61,10 @@ def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
             if signal.asset in fresh:
                 new.setdefault(signal.asset, {})[signal.kind] = signal.value
     for asset in sorted(engine.mount.ledger.holdings):
-        engine.decided_exits(asset, at_ns, new=new.get(asset, {}))
+        if engine.decided_exits(asset, at_ns, new=new.get(asset, {})):
+            _note(engine, "exit", engine.wants.on_exit)
+    causes += engine.noted
+    engine.noted.clear()
     for publication, fresh in said:
         _signals(engine, feed, publication, fresh, causes, assets)
     if closing:
@@ -132,7 +141,40 @@ def _fire(engine: Acts, asset: str, prices: tuple[Number, Number, Number], at_ns
     ]
     for n, exit_, price in hits(levels, *prices):
         if engine.mount.held(asset) is not None and any(n == one for one, _ in engine.armed(asset)):
-            engine.exit_hit(asset, n, exit_, price, at_ns)
+            if engine.exit_hit(asset, n, exit_, price, at_ns) is not None:
+                _note(engine, "exit", engine.wants.on_exit)
+
+
+def _note(engine: Acts, cause: str, is_wanted: bool) -> None:
+    if is_wanted and cause not in engine.noted:
+        engine.noted.append(cause)
+
+
+def learn(engine: Acts, fact: Fact) -> None:
+    """Let a fact about an order or a state change the book, and close or state anew what it settles."""
+    mount = engine.mount
+    if getattr(fact, "mount", mount.name) != mount.name:
+        return
+    order = next((one for one in mount.orders.values() if one.number == getattr(fact, "order", None)), None)
+    Book({mount.name: mount}, engine.number).apply(fact)
+    at_ns = to_ns(fact.at)
+    if isinstance(fact, Filled):
+        _note(engine, "fill", engine.wants.on_fill)
+    if isinstance(fact, Resumed) and engine.gate is not None:
+        engine.gate.resume()
+    if isinstance(fact, AttemptEnded) and order is not None:
+        is_done = (
+            order.left is None
+            or order.left <= 0
+            or (order.quantity is not None and mount.terms_of(order.asset, order.venue).is_dust(order.left))
+        )
+        if is_done:
+            engine.close(order, "filled", at_ns)
+        elif order.asset in engine.deferred:
+            engine.close(order, "replaced", at_ns, lapses=False)
+    if order is not None and order.state in {CLOSED, ABSENT} and order.asset in engine.deferred:
+        engine.deferred.discard(order.asset)
+        engine.restate(order.asset, at_ns)
 
 
 def _signals(

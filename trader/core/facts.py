@@ -173,6 +173,17 @@ class OrderStuck:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """What was sent is final at the venue and all its trades are booked; what is left of the order may be sent again."""
+
+    at: datetime
+    mount: str
+    order: int
+    attempt: int
+    filled: Number
+
+
+@dataclass(frozen=True, slots=True)
 class ZombieSeen:
     """An order of ours appeared at the venue although it was proven absent or refused."""
 
@@ -306,7 +317,7 @@ class Resumed:
 
 Fact = (
     SignalsKnown | BarClosed | PriceSeen | TimerDue | Decided | StrategyFailed | TargetSet | OrderPlaced | OrderSending
-    | OrderAccepted | OrderUnknown | OrderAbsent | OrderStuck | ZombieSeen | CancelAsked | OrderClosed | OrderCut | Filled
+    | OrderAccepted | OrderUnknown | OrderAbsent | OrderStuck | AttemptEnded | ZombieSeen | CancelAsked | OrderClosed | OrderCut | Filled
     | ExitHit | DustLeft | Refused | MemoKept | TimerSet | Halted | Resumed | SignalReceived | SignalClosed | BalanceSeen
     | BaselineSet | DiscrepancySeen | ForeignSeen | LinkChanged | EpochTaken | StateChanged | CommandTaken
 )  # fmt: skip

@@ -10,13 +10,15 @@ ABSENT, STUCK = "absent", "stuck"
 LIFE = {
     PLACED: {"OrderSending": SENDING, "OrderClosed": CLOSED},
     SENDING: {"OrderAccepted": ACCEPTED, "OrderUnknown": UNKNOWN, "OrderClosed": CLOSED},
-    ACCEPTED: {"OrderUnknown": UNKNOWN, "OrderClosed": CLOSED},
+    ACCEPTED: {"OrderUnknown": UNKNOWN, "AttemptEnded": PLACED, "OrderClosed": CLOSED},
     UNKNOWN: {"OrderAccepted": ACCEPTED, "OrderAbsent": ABSENT, "OrderStuck": STUCK, "OrderClosed": CLOSED},
     ABSENT: {"OrderSending": SENDING, "OrderClosed": CLOSED},
     STUCK: {"OrderAccepted": ACCEPTED, "OrderAbsent": ABSENT, "OrderClosed": CLOSED},
     CLOSED: {},
 }
 
+
+FLYING = frozenset({SENDING, ACCEPTED, UNKNOWN, STUCK})  # the venue has it, or may have it
 
 WAITING = ("exit After", "exit Below", "exit Above")
 PART = "(share"

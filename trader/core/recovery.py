@@ -6,14 +6,22 @@ What came from outside and what followed are folded alike, in the order in which
 from collections.abc import Iterable
 
 from trader.core.book import Book
-from trader.core.engine import Engine
-from trader.core.facts import BarClosed, Decided, Fact, OrderPlaced, SignalsKnown
+from trader.core.engine import IN_FLIGHT, NOBODY, Engine
+from trader.core.facts import (
+    BarClosed,
+    Decided,
+    ExitHit,
+    Fact,
+    Filled,
+    OrderClosed,
+    OrderPlaced,
+    Refused,
+    Resumed,
+    SignalsKnown,
+)
 from trader.core.feed import Feed
 from trader.core.instants import DAY, duration, to_ns
-from trader.core.strategy import Wake
 from trader.core.view import View
-
-NOBODY = Wake((), (), ())
 
 
 def fold(engine: Engine, facts: Iterable[Fact]) -> None:
@@ -41,15 +49,37 @@ def fold(engine: Engine, facts: Iterable[Fact]) -> None:
                     engine.gate.count(to_ns(fact.at))
                 book.apply(fact)
                 engine.exits_seen = True
+                engine.deferred.discard(fact.asset)
+            case Filled():
+                _note(engine, "fill", engine.wants.on_fill)
+                book.apply(fact)
+            case ExitHit():
+                _note(engine, "exit", engine.wants.on_exit)
+                book.apply(fact)
+            case Refused(asset=asset, rule=rule) if rule == IN_FLIGHT:
+                engine.deferred.add(asset)
+            case OrderClosed():
+                engine.deferred.discard(fact.asset)
+                book.apply(fact)
+            case Resumed():
+                if engine.gate is not None:
+                    engine.gate.resume()
+                book.apply(fact)
             case _:
                 book.apply(fact)
     mount.placed.clear()
     mount.touched.clear()
 
 
+def _note(engine: Engine, cause: str, is_wanted: bool) -> None:
+    if is_wanted and cause not in engine.noted:
+        engine.noted.append(cause)
+
+
 def _decided(engine: Engine, feed: Feed, fact: Decided) -> None:
     """What a wake left behind besides the book: the period that had its wake, and the equity that limits look at."""
     at_ns, wants = to_ns(fact.at), engine.wants
+    engine.noted.clear()
     if "every" in fact.causes and wants.every is not None and wants.at is None:
         period = duration(wants.every)
         engine.periods.clear()

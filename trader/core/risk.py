@@ -100,6 +100,10 @@ class Gate:
             return True
         return False
 
+    def resume(self) -> None:
+        """Open the drawdown latch; the highest equity counts anew from the next wake."""
+        self.latched, self.highest = False, None
+
     def review(self, value: Number, facing: Facing) -> Approved | Denied:
         """Judge an opening or increasing order of this value; the first limit broken gives the reason."""
         rule = self._refusing(facing)
