@@ -17,6 +17,7 @@ from trader.adapters.journal_sqlite import SqliteJournal
 from trader.core.facts import OrderPlaced, OrderSending
 from trader.core.orders import ABSENT, ACCEPTED, PLACED
 from trader.ports import Accepted, Balance, RefusedByVenue, Scan, Signed, Unclear, VenueDownError, VenueOrder
+from trader.runtime.keeper import Keeper
 from trader.runtime.outbox import ATTEMPTS, FINAL, Outbox
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -158,7 +159,7 @@ async def process(path, world, steps):
     try:
         await journal.take("daemon", seconds=60)
         outbox = Outbox(
-            journal, HostileVenue(world, steps), Clock(world, steps), account="main", namespace="test",
+            Keeper(journal, Clock(world, steps)), HostileVenue(world, steps), Clock(world, steps), account="main", namespace="test",
             explains=lambda balances: balances["A"].total == 0,
         )  # fmt: skip
         async for entry in journal.read():

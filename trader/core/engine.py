@@ -164,6 +164,7 @@ class Engine:
                     continue
             self.state(asset, NOTHING, at_ns, view)
 
+    # long: one order of questions, each of which ends the matter
     def state(self, asset: str, target: Target, at_ns: int, view: View) -> None:
         """Carry out one target: note it, and place the order for what is missing of it."""
         mount = self.mount

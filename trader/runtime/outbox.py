@@ -5,12 +5,14 @@ not known afterwards stays unknown until the venue's own lists prove it, after t
 The outbox decides nothing: it reports facts.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from trader.core.facts import (
+    AttemptEnded,
     Fact,
+    Filled,
     OrderAbsent,
     OrderAccepted,
     OrderClosed,
@@ -20,26 +22,26 @@ from trader.core.facts import (
     OrderUnknown,
 )
 from trader.core.identity import client_core, intent_id
+from trader.core.ledger import QUOTE
 from trader.core.orders import ABSENT, ACCEPTED, CLOSED, PLACED, SENDING, STUCK, UNKNOWN, next_state
 from trader.ports import (
     Accepted,
     Balance,
     Clock,
-    Journal,
-    JournalDownError,
     OrderRequest,
     RefusedByVenue,
     Scan,
     Venue,
     VenueDownError,
+    VenueTrade,
 )
+from trader.runtime.keeper import Keeper
 
 VALIDITY_MS = 5_000
 ATTEMPTS = 3
 STUCK_MS = 600_000
 APART_SECONDS = 1.0
 BEFORE_MS = 60_000  # scans begin this long before the signature
-KEEPS = 20  # how often a commit that fails is repeated before the process gives up
 
 
 @dataclass(slots=True)
@@ -50,6 +52,10 @@ class Track:
     state: str = PLACED
     sending: OrderSending | None = None
     venue_order: str = ""
+    absences: int = 0  # in a row
+    trades: set[str] = field(default_factory=set)
+    filled: Decimal = Decimal(0)  # in all attempts
+    begun: Decimal = Decimal(0)  # what was filled when this attempt began
 
     @property
     def attempt(self) -> int:
@@ -61,24 +67,43 @@ class Outbox:
     """The orders of one account on their way. `explains` says whether balances agree with what is booked."""
 
     def __init__(
-        self, journal: Journal, venue: Venue, clock: Clock, *, account: str, namespace: str,
+        self, keeper: Keeper, venue: Venue, clock: Clock, *, account: str, namespace: str,
         explains: Callable[[Mapping[str, Balance]], bool],
     ) -> None:  # fmt: skip
-        self._journal, self._venue, self._clock = journal, venue, clock
+        self._keeper, self._venue, self._clock = keeper, venue, clock
+        keeper.listeners.append(self.fold)
         self._account, self._namespace, self._explains = account, namespace, explains
         self.tracks: dict[tuple[str, int], Track] = {}
+        self.attempts: dict[str, tuple[str, int, int]] = {}  # client id -> mount, order, attempt
+        self.gone: set[tuple[str, int, int]] = set()  # attempts that are proven to be no order
 
     def fold(self, fact: Fact) -> None:
         """Learn from a fact that was kept."""
         match fact:
             case OrderPlaced():
                 self.tracks[fact.mount, fact.order] = Track(fact)
-            case OrderSending() | OrderAccepted() | OrderUnknown() | OrderAbsent() | OrderStuck() | OrderClosed():
+            case Filled(order=int(number), trade=trade, quantity=quantity) if trade:
+                track = self.tracks[fact.mount, number]
+                track.trades.add(trade)
+                track.filled += Decimal(quantity)
+            case (
+                OrderSending() | OrderAccepted() | OrderUnknown() | OrderAbsent() | OrderStuck() | OrderClosed()
+                | AttemptEnded()
+            ):  # fmt: skip
                 track = self.tracks[fact.mount, fact.order]
                 track.state = next_state(track.state, type(fact).__name__)
+                name = (fact.mount, fact.order, track.attempt)
                 if isinstance(fact, OrderSending):
-                    track.sending = fact
+                    track.sending, track.begun = fact, track.filled
+                    self.attempts[fact.client_id] = (fact.mount, fact.order, fact.attempt)
+                if isinstance(fact, OrderAbsent) or (
+                    isinstance(fact, OrderClosed) and fact.reason.startswith("refused")
+                ):
+                    self.gone.add(name)
+                if isinstance(fact, OrderAbsent):
+                    track.absences += 1
                 if isinstance(fact, OrderAccepted):
+                    track.absences = 0
                     track.venue_order = fact.venue_order
             case _:
                 pass
@@ -104,7 +129,7 @@ class Outbox:
                 self._clock.now(), placed.mount, placed.order, request.client_id, track.attempt + 1,
                 quantity,  # type: ignore[arg-type]  # exact runs pass decimals where numbers stand
                 limit,  # type: ignore[arg-type]
-                signed_ms, signed.not_after_ms, signed.digest, self._journal.epoch,
+                signed_ms, signed.not_after_ms, signed.digest, self._keeper.epoch,
             )
         )  # fmt: skip
         if self._clock.monotonic() - begin > VALIDITY_MS / 2_000:
@@ -157,6 +182,39 @@ class Outbox:
         }
         return seen.get(sending.client_id, "")
 
+    async def settle(self, track: Track, symbol: str) -> bool:
+        """Book what the venue shows of an accepted order; true when the attempt is final and all its trades are booked."""
+        assert track.state == ACCEPTED, track.state
+        try:
+            order = await self._venue.order(track.venue_order, symbol)
+            trades = await self._venue.trades_of(track.venue_order, symbol)
+        except VenueDownError:
+            return False
+        await self.book(track, trades)
+        if order is None or order.is_open:
+            return False
+        here = track.filled - track.begun
+        if order.filled is not None and order.filled != here:
+            return False  # the list of trades lags behind the order
+        mount, number = track.placed.mount, track.placed.order
+        await self._keep(AttemptEnded(self._clock.now(), mount, number, track.attempt, here))  # type: ignore[arg-type]
+        return True
+
+    async def book(self, track: Track, trades: Sequence[VenueTrade]) -> int:
+        """Book the trades of an order that are not booked yet, in every state of it; returns how many there were."""
+        placed, new = track.placed, [one for one in trades if one.trade not in track.trades]
+        if new:
+            await self._keep(
+                *[
+                    Filled(
+                        self._clock.now(), placed.mount, placed.order, placed.asset, placed.venue, placed.side,
+                        one.quantity, one.price, one.fee, fee_name(one, placed.asset), placed.why, one.trade,  # type: ignore[arg-type]
+                    )
+                    for one in sorted(new, key=lambda one: (one.at_ms, one.trade))
+                ]
+            )  # fmt: skip
+        return len(new)
+
     async def give_up(self, track: Track, reason: str) -> None:
         """Close an order that will not be sent again."""
         assert track.state in {PLACED, ABSENT}, track.state
@@ -168,17 +226,14 @@ class Outbox:
     ) -> Fact:  # fmt: skip
         return cls(self._clock.now(), track.placed.mount, track.placed.order, said)
 
-    async def _keep(self, fact: Fact) -> None:
-        """Write a fact down, repeated as it is until it is kept; then learn from it."""
-        for pause in range(KEEPS):
-            try:
-                await self._journal.append([fact])
-                break
-            except JournalDownError:
-                if pause == KEEPS - 1:
-                    raise
-                await self._clock.sleep(min(0.05 * 2**pause, 5.0))
-        self.fold(fact)
+    async def _keep(self, *facts: Fact) -> None:
+        await self._keeper.keep(*facts)
+
+
+def fee_name(trade: VenueTrade, asset: str) -> str:
+    """In which asset a fee was taken, in the ledger's words: quote money, the asset itself, or another's name."""
+    base, _, quote = trade.symbol.partition("/")
+    return {quote: QUOTE, base: asset}.get(trade.fee_asset, trade.fee_asset)
 
 
 FINAL = frozenset({ACCEPTED, CLOSED})

@@ -1,0 +1,207 @@
+"""The desk: one mount at work. What is told to it is decided on, written down in one commit, and then carried out.
+
+Orders go out one after another, sells before buys, so that what a sell brought may be spent. The desk decides nothing itself:
+the engine does, and the outbox reports what became of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from trader.core.engine import Engine
+from trader.core.facts import (
+    AttemptEnded,
+    BarClosed,
+    ExitHit,
+    Fact,
+    OrderClosed,
+    OrderCut,
+    OrderPlaced,
+    PriceSeen,
+    SignalsKnown,
+    TimerDue,
+)
+from trader.core.instants import to_ns
+from trader.core.orders import ABSENT, ACCEPTED, FLYING, PLACED, STUCK, UNKNOWN
+from trader.core.pricing import Unfit, price
+from trader.core.records import CommandTaken, StateChanged
+from trader.ports import Clock, Venue, VenueDownError
+from trader.runtime.keeper import Keeper
+from trader.runtime.outbox import ATTEMPTS, Outbox, Track
+from trader.runtime.outcomes import BY_SIGNAL, Outcomes
+
+PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)  # between looks at an order that was just accepted
+ACTIVE, REDUCING, HALTED, RECOVERING, KILLED = "active", "reducing", "halted", "recovering", "killed"
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How orders are carried out: the collar around the best price, how long a buy is pursued, the fee paid in quote money."""
+
+    collar: float = 0.005
+    validity: timedelta = timedelta(minutes=15)
+    again_seconds: float = 2.0
+    fee: float = 0.002
+
+
+class Desk:
+    """Tells the engine, writes down, and has orders carried out. `symbols` names each asset's market at the venue."""
+
+    def __init__(
+        self, engine: Engine, keeper: Keeper, outbox: Outbox, venue: Venue, clock: Clock, *,
+        symbols: Mapping[str, str], execution: Execution,
+    ) -> None:  # fmt: skip
+        self.engine, self.keeper, self.outbox = engine, keeper, outbox
+        self.symbols, self.execution = symbols, execution
+        self.state = RECOVERING
+        self._venue, self._clock = venue, clock
+        self._again: dict[tuple[str, int], float] = {}
+        wants = engine.wants
+        self.outcomes = Outcomes(engine.mount.name, (*wants.ratings, *wants.signals))
+        keeper.follow = self._follow
+        keeper.listeners.append(self._note_state)
+
+    # What is told
+
+    async def tell(self, *facts: Fact, fires: bool = False) -> list[Fact]:
+        """Let facts of one instant act and write all of it in one commit; `fires`: price exits only, before the rest."""
+        followed = self.engine.fire(*facts) if fires else self.engine.handle(*facts)
+        followed = caused(facts, followed)
+        whole = [*([] if fires else facts), *followed]
+        if whole:
+            await self.keeper.write([*whole, *self.outcomes.closing(whole)])
+        return followed
+
+    def _follow(self, facts: Sequence[Fact]) -> Sequence[Fact]:
+        followed = caused(facts, self.engine.learn(*facts))
+        return [*followed, *self.outcomes.closing([*facts, *followed])]
+
+    def _note_state(self, fact: Fact) -> None:
+        if isinstance(fact, StateChanged) and not fact.scope:
+            self.state = fact.state
+
+    async def change(self, state: str, why: str) -> None:
+        """Change the trading state; killed stays killed until a person resumes."""
+        if self.state not in {state, KILLED}:
+            await self.keeper.keep(StateChanged(self._clock.now(), "", state, why))
+
+    # What is carried out
+
+    def waiting(self) -> list[Track]:
+        """Orders that are not final, sells first, each in the order of placement."""
+        tracks = [one for one in self.outbox.tracks.values() if one.state in {PLACED, ABSENT, *FLYING}]
+        return sorted(tracks, key=lambda one: (one.placed.side == "buy", one.placed.order))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is on its way and nothing waits to be sent."""
+        return not self.waiting()
+
+    async def work(self) -> None:
+        """Take every order that is not final one step on; questions without an answer are asked again the next time."""
+        for track in self.waiting():
+            try:
+                await self._step(track)
+            except VenueDownError:
+                self._later(track)
+
+    async def _step(self, track: Track) -> None:
+        symbol = self.symbols[track.placed.asset]
+        if track.state in {UNKNOWN, STUCK}:
+            await self.outbox.resolve(track, symbol)
+        elif track.state in {PLACED, ABSENT} and self._clock.monotonic() >= self._again.get(key_of(track), 0.0):
+            await self._send(track, symbol)
+        if track.state == ACCEPTED:
+            await self._settle(track, symbol)
+
+    async def _send(self, track: Track, symbol: str) -> None:
+        placed, mount = track.placed, self.engine.mount
+        order = next((one for one in mount.orders.values() if one.number == placed.order), None)
+        assert order is not None, f"order {placed.order} is on its way, but the book does not know it"
+        reason = self._forbidden(track)
+        if reason is not None:
+            if reason:
+                await self.outbox.give_up(track, reason)
+            return
+        touch = await self._venue.touch(symbol)
+        found = price(
+            order, mount, touch.bid, touch.ask, collar=self.execution.collar, fee=self.execution.fee,  # type: ignore[arg-type]
+            number=self.engine.number,
+        )  # fmt: skip
+        if isinstance(found, Unfit):
+            await self.outbox.give_up(track, found.reason)
+            return
+        if found.cut is not None:
+            await self.keeper.keep(OrderCut(self._clock.now(), placed.mount, placed.order, placed.asset, found.cut))
+        await self.outbox.send(
+            track, quantity=Decimal(found.quantity), limit=Decimal(found.limit), symbol=symbol
+        )  # fmt: skip
+
+    def _forbidden(self, track: Track) -> str | None:
+        """Why an order may not be sent: a reason to give it up, an empty one to wait, None where it may."""
+        placed = track.placed
+        if self.state in {RECOVERING, KILLED}:
+            return ""
+        if track.absences >= ATTEMPTS:
+            return "absent"
+        if placed.side == "buy" and self.state in {HALTED, REDUCING}:
+            return self.state
+        if placed.side == "buy" and self._clock.now() - placed.at > self.execution.validity:
+            return "expired"
+        return None
+
+    async def _settle(self, track: Track, symbol: str) -> None:
+        for pause in PAUSES:
+            if pause:
+                await self._clock.sleep(pause)
+            if await self.outbox.settle(track, symbol):
+                if track.state == PLACED:
+                    self._later(track)
+                return
+
+    def _later(self, track: Track) -> None:
+        self._again[key_of(track)] = self._clock.monotonic() + self.execution.again_seconds
+
+
+def key_of(track: Track) -> tuple[str, int]:
+    """The name of an order in the outbox."""
+    return track.placed.mount, track.placed.order
+
+
+def caused(told: Sequence[Fact], followed: Sequence[Fact]) -> list[Fact]:
+    """Give each placed order the key of what it answers: an exit's arming, a message, a timer, a bar, a remainder, a command."""
+    key, hits = _key(told), dict[str, str]()
+    done: list[Fact] = []
+    for fact in followed:
+        if isinstance(fact, ExitHit):
+            hits[fact.asset] = f"exit:{fact.asset}:{fact.number}:{to_ns(fact.at)}"
+        if isinstance(fact, OrderPlaced):
+            is_exit = fact.why.startswith("exit")
+            fact = replace(fact, cause=hits.get(fact.asset, key) if is_exit else key)
+        done.append(fact)
+    return done
+
+
+def _key(told: Sequence[Fact]) -> str:
+    for fact in told:
+        match fact:
+            case SignalsKnown(key=key) if key:
+                return BY_SIGNAL + key
+            case CommandTaken(key=key):
+                return f"command:{key}"
+    for fact in told:
+        match fact:
+            case TimerDue(at=at, mount=mount):
+                return f"timer:{mount}:{to_ns(at)}"
+            case BarClosed(at=at):
+                return f"bar:{to_ns(at)}"
+            case AttemptEnded(order=order, attempt=attempt):
+                return f"remainder:{order}:{attempt}"
+            case OrderClosed(order=order):
+                return f"after:{order}"
+            case PriceSeen(at=at, asset=asset):
+                return f"price:{asset}:{to_ns(at)}"
+            case _:
+                pass
+    return f"at:{to_ns(told[0].at)}" if told else ""

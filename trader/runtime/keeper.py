@@ -1,0 +1,54 @@
+"""The keeper: the one way by which facts come to be. Written first, then learnt from; a commit that fails is repeated as it is.
+
+Nothing is handled while a commit is open, and nothing is taken back: if it cannot be written, the process ends and recovers.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from trader.core.facts import Fact
+from trader.ports import Clock, Journal, JournalDownError
+
+KEEPS = 20  # how often a commit that fails is repeated before the process gives up
+Learner = Callable[[Fact], None]
+
+
+class Keeper:
+    """Writes facts and tells those who listen. `follow` is asked before the commit what a fact brings about at once."""
+
+    def __init__(
+        self, journal: Journal, clock: Clock, *, follow: Callable[[Sequence[Fact]], Sequence[Fact]] | None = None
+    ) -> None:
+        self.journal, self.clock = journal, clock
+        self.listeners: list[Learner] = []
+        self.follow = follow
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under which we may write."""
+        return self.journal.epoch
+
+    def now(self) -> datetime:
+        """The instant that a fact of now carries."""
+        return self.clock.now()
+
+    async def keep(self, *facts: Fact) -> None:
+        """Let facts about orders, accounts and states be learnt by the engine, and write them with what follows."""
+        followed = [] if self.follow is None else self.follow(facts)
+        await self.write([*facts, *followed])
+
+    async def write(self, facts: Sequence[Fact]) -> None:
+        """Write facts in one commit, then tell the listeners; raises JournalDownError when it stays impossible."""
+        if not facts:
+            return
+        for attempt in range(KEEPS):
+            try:
+                await self.journal.append(facts)
+                break
+            except JournalDownError:
+                if attempt == KEEPS - 1:
+                    raise
+                await self.clock.sleep(min(0.05 * 2**attempt, 5.0))
+        for fact in facts:
+            for listener in self.listeners:
+                listener(fact)

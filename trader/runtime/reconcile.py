@@ -1,0 +1,168 @@
+"""Reconciliation: what the venue shows beside what our facts say. Differences become facts; nothing is invented to close them.
+
+The equation for each asset of an account: what the venue holds = what was there before us + what our fills moved - fees. Streams are
+hints; this is the truth, asked at start, at intervals, and after whatever was lost.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from trader.core.facts import Fact, Filled, ZombieSeen
+from trader.core.ledger import QUOTE
+from trader.core.orders import ABSENT, CLOSED
+from trader.core.records import BaselineSet, DiscrepancySeen, ForeignSeen, StateChanged
+from trader.ports import Balance, Clock, Scan, Venue, VenueDownError, VenueOrder
+from trader.runtime.keeper import Keeper
+from trader.runtime.outbox import Outbox
+
+OVERLAP_MS = 600_000
+READS = 5  # how often balances are read again when a trade came in between
+ZERO = Decimal(0)
+
+
+class Reconciler:
+    """Compares an account with its facts. `symbols` are the markets we trade, by asset; `dust` what may be off by rounding."""
+
+    def __init__(
+        self, keeper: Keeper, venue: Venue, outbox: Outbox, clock: Clock, *, symbols: Mapping[str, str], quote: str,
+        dust: Mapping[str, Decimal], namespace: str,
+    ) -> None:  # fmt: skip
+        self._keeper, self._venue, self._outbox, self._clock = keeper, venue, outbox, clock
+        self._symbols, self._quote, self._dust = symbols, quote, dust
+        self._marker = venue.client_id(namespace)
+        self.moved: dict[str, Decimal] = {}
+        self.baseline: dict[str, Decimal] = {}
+        self.off: dict[str, Decimal] = {}
+        self._foreign: set[str] = set()
+        self._zombies: set[str] = set()
+        self._since_ms = 0
+        keeper.listeners.append(self.fold)
+
+    def fold(self, fact: Fact) -> None:
+        """Learn from a fact that was kept."""
+        match fact:
+            case Filled(order=int()):
+                self._move(fact)
+            case BaselineSet(asset=asset, total=total):
+                self.baseline[asset] = Decimal(total)
+            case DiscrepancySeen(asset=asset, expected=expected, seen=seen):
+                self.off[asset] = Decimal(seen) - Decimal(expected)
+            case ForeignSeen(venue_order=venue_order):
+                self._foreign.add(venue_order)
+            case ZombieSeen(venue_order=venue_order):
+                self._zombies.add(venue_order)
+            case _:
+                pass
+
+    def _move(self, fill: Filled) -> None:
+        sign = 1 if fill.side == "buy" else -1
+        value = Decimal(fill.quantity) * Decimal(fill.price)
+        self._add(self._code(fill.asset), sign * Decimal(fill.quantity))
+        self._add(self._quote, -sign * value)
+        fee_asset = self._quote if fill.fee_asset == QUOTE else self._code(fill.fee_asset)
+        self._add(fee_asset, -Decimal(fill.fee))
+
+    def _add(self, code: str, amount: Decimal) -> None:
+        self.moved[code] = self.moved.get(code, ZERO) + amount
+
+    def _code(self, asset: str) -> str:
+        return self._symbols.get(asset, asset).partition("/")[0]
+
+    @property
+    def codes(self) -> list[str]:
+        """The assets of the account that concern us."""
+        return sorted({self._quote, *(self._code(asset) for asset in self._symbols)})
+
+    def unexplained(self, balances: Mapping[str, Balance]) -> dict[str, tuple[Decimal, Decimal]]:
+        """(expected, seen) of each asset whose balance our facts do not explain to within dust."""
+        found = {}
+        for code in self.codes:
+            if code not in self.baseline:
+                continue
+            seen = balances[code].total if code in balances else ZERO
+            expected = self.baseline[code] + self.moved.get(code, ZERO)
+            if abs(seen - expected) > self._dust.get(code, ZERO):
+                found[code] = (expected, seen)
+        return found
+
+    def explains(self, balances: Mapping[str, Balance]) -> bool:
+        """Whether all that moved is explained, apart from what was off before."""
+        return all(
+            seen - expected == self.off.get(code) for code, (expected, seen) in self.unexplained(balances).items()
+        )
+
+    async def run(self) -> bool:
+        """Compare once; true when everything could be read and nothing new is off. Raises VenueDownError."""
+        balances, scan = await self._read()
+        await self._set_baseline(balances)
+        is_sound = True
+        for order in scan.orders:
+            is_sound &= await self._judge(order)
+        tracks = {one.venue_order: one for one in self._outbox.tracks.values() if one.venue_order}
+        for track in tracks.values():
+            await self._outbox.book(track, [one for one in scan.trades if one.venue_order == track.venue_order])
+        for code, (expected, seen) in self.unexplained(balances).items():
+            if self.off.get(code) != seen - expected and not self._is_open():
+                is_sound = False
+                at = self._clock.now()
+                await self._keeper.keep(DiscrepancySeen(at, self._venue.name, code, expected, seen))  # type: ignore[arg-type]
+        self._since_ms = scan.until_ms
+        return is_sound
+
+    def _is_open(self) -> bool:
+        return any(one.state not in {"placed", CLOSED} for one in self._outbox.tracks.values())
+
+    async def _read(self) -> tuple[dict[str, Balance], Scan]:
+        """Balances that did not move while the lists were read."""
+        symbols = list(self._symbols.values())
+        for _ in range(READS):
+            before = await self._venue.balances()
+            until_ms = await self._venue.now_ms()
+            oldest = min(
+                (one.sending.signed_ms for one in self._outbox.tracks.values() if one.sending), default=until_ms
+            )
+            since_ms = min(oldest, self._since_ms or oldest) - OVERLAP_MS
+            scan = await self._venue.scan(symbols, since_ms=since_ms, until_ms=until_ms)
+            if await self._venue.balances() == before:
+                return before, scan
+        raise VenueDownError(f"{self._venue.name}: balances moved in each of {READS} reads")
+
+    async def _set_baseline(self, balances: Mapping[str, Balance]) -> None:
+        """What was there before the first fact of ours is not ours to sell."""
+        at = self._clock.now()
+        for code in self.codes:
+            if code not in self.baseline:
+                seen = balances[code].total if code in balances else ZERO
+                total = seen - self.moved.get(code, ZERO)
+                await self._keeper.keep(BaselineSet(at, self._venue.name, code, total, "first seen"))  # type: ignore[arg-type]
+
+    async def _judge(self, order: VenueOrder) -> bool:
+        """Say what an order at the venue is: known, a zombie, one of ours that no fact knows, or a stranger's."""
+        at, outbox = self._clock.now(), self._outbox
+        known = outbox.attempts.get(order.client_id)
+        if known is not None:
+            track = outbox.tracks[known[0], known[1]]
+            is_current = track.attempt == known[2]
+            proven_gone = known in outbox.gone or (is_current and track.state == ABSENT)
+            if proven_gone and order.venue_order not in self._zombies:
+                await self._keeper.keep(ZombieSeen(at, known[0], known[1], order.client_id, order.venue_order))
+                if order.is_open:
+                    await self._venue.cancel(order.venue_order, order.symbol)
+                trades = await self._venue.trades_of(order.venue_order, order.symbol)
+                await outbox.book(track, trades)
+                await self._keeper.keep(StateChanged(at, "", "halted", f"zombie: {order.client_id} is at the venue"))
+                return False
+            return True
+        if order.client_id.startswith(self._marker):
+            await self._keeper.keep(
+                StateChanged(
+                    at, "", "halted", f"amnesia: no fact knows our order {order.client_id}; was a backup restored?"
+                )
+            )
+            return False
+        if order.venue_order not in self._foreign:
+            kind = "open" if order.is_open else "finished"
+            await self._keeper.keep(
+                ForeignSeen(at, self._venue.name, order.symbol, order.venue_order, order.client_id, kind)
+            )
+        return True
