@@ -160,8 +160,8 @@ async def process(path, world, steps):
         await journal.take("daemon", seconds=60)
         outbox = Outbox(
             Keeper(journal, Clock(world, steps)), HostileVenue(world, steps), Clock(world, steps), account="main", namespace="test",
-            explains=lambda balances: balances["A"].total == 0,
         )  # fmt: skip
+        outbox.explains = lambda balances: balances["A"].total == 0
         async for entry in journal.read():
             outbox.fold(entry.fact)
         await outbox.recover()

@@ -119,6 +119,15 @@ class Engine:
             View(self.market, self.mount, self.wants, at_ns, NOBODY),
         )
 
+    def flatten(self, at_ns: int) -> list[Fact]:
+        """Aim every asset that is held, aimed at or ordered at nothing; what an exit sells already goes on."""
+        begin, mount = len(self.rows), self.mount
+        held = [asset for asset, holding in mount.ledger.holdings.items() if not holding.is_flat]
+        view = View(self.market, mount, self.wants, at_ns, NOBODY)
+        for asset in sorted({*held, *mount.targets, *mount.orders} - set(mount.exiting)):
+            self.state(asset, NOTHING, at_ns, view)
+        return [fact_of(row) for row in self.rows[begin:]]
+
     def due(self) -> datetime | None:
         """When the engine next wants a TimerDue."""
         at_ns = due(self.mount, self.wants, self.market.now_ns)

@@ -55,21 +55,35 @@ class Desk:
         self.engine, self.keeper, self.outbox = engine, keeper, outbox
         self.symbols, self.execution = symbols, execution
         self.state = RECOVERING
+        self.latched = RECOVERING  # the state in which the last process ended
+        self.is_flattening = False
         self._venue, self._clock = venue, clock
         self._again: dict[tuple[str, int], float] = {}
         wants = engine.wants
         self.outcomes = Outcomes(engine.mount.name, (*wants.ratings, *wants.signals))
         keeper.follow = self._follow
-        keeper.listeners.append(self._note_state)
+        keeper.listeners.append(self.fold)
 
     # What is told
 
-    async def tell(self, *facts: Fact, fires: bool = False) -> list[Fact]:
-        """Let facts of one instant act and write all of it in one commit; `fires`: price exits only, before the rest."""
-        followed = self.engine.fire(*facts) if fires else self.engine.handle(*facts)
-        followed = caused(facts, followed)
-        whole = [*([] if fires else facts), *followed]
-        if whole:
+    async def tell(self, *facts: Fact, beside: Sequence[Fact] = (), fires: bool = False) -> list[Fact]:
+        """Let facts of one instant act and write all of it in one commit; `fires`: price exits only, before the rest.
+
+        beside: receipts and the like, written before in the same commit.
+        """
+        async with self.keeper.turn:
+            followed = self.engine.fire(*facts) if fires else self.engine.handle(*facts)
+            followed = caused(facts, followed)
+            whole = [*beside, *([] if fires else facts), *followed]
+            if whole:
+                await self.keeper.write([*whole, *self.outcomes.closing(whole)])
+        return followed
+
+    async def flatten(self, command: CommandTaken) -> list[Fact]:
+        """Aim everything at nothing, which is a goal and not an event: it is aimed at anew until nothing is held."""
+        async with self.keeper.turn:
+            followed = caused([command], self.engine.flatten(to_ns(command.at)))
+            whole = [command, *followed]
             await self.keeper.write([*whole, *self.outcomes.closing(whole)])
         return followed
 
@@ -77,9 +91,17 @@ class Desk:
         followed = caused(facts, self.engine.learn(*facts))
         return [*followed, *self.outcomes.closing([*facts, *followed])]
 
-    def _note_state(self, fact: Fact) -> None:
-        if isinstance(fact, StateChanged) and not fact.scope:
-            self.state = fact.state
+    def fold(self, fact: Fact) -> None:
+        """Learn from a fact that was kept: the trading state, and whether everything is to be sold."""
+        match fact:
+            case StateChanged(scope="", state=state):
+                self.state = state
+            case CommandTaken(command="flatten"):
+                self.is_flattening = True
+            case CommandTaken(command="resume"):
+                self.is_flattening = False
+            case _:
+                pass
 
     async def change(self, state: str, why: str) -> None:
         """Change the trading state; killed stays killed until a person resumes."""

@@ -1,8 +1,9 @@
 """The keeper: the one way by which facts come to be. Written first, then learnt from; a commit that fails is repeated as it is.
 
-Nothing is handled while a commit is open, and nothing is taken back: if it cannot be written, the process ends and recovers.
+Nothing is handled while a commit is open (`turn`), and nothing is taken back: if it cannot be written, the process ends and recovers.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -22,6 +23,7 @@ class Keeper:
         self.journal, self.clock = journal, clock
         self.listeners: list[Learner] = []
         self.follow = follow
+        self.turn = asyncio.Lock()  # what the engine learns and what is written keep one order
 
     @property
     def epoch(self) -> int:
@@ -34,11 +36,12 @@ class Keeper:
 
     async def keep(self, *facts: Fact) -> None:
         """Let facts about orders, accounts and states be learnt by the engine, and write them with what follows."""
-        followed = [] if self.follow is None else self.follow(facts)
-        await self.write([*facts, *followed])
+        async with self.turn:
+            followed = [] if self.follow is None else self.follow(facts)
+            await self.write([*facts, *followed])
 
     async def write(self, facts: Sequence[Fact]) -> None:
-        """Write facts in one commit, then tell the listeners; raises JournalDownError when it stays impossible."""
+        """Write facts in one commit within a turn, then tell the listeners; raises JournalDownError when it stays impossible."""
         if not facts:
             return
         for attempt in range(KEEPS):

@@ -64,15 +64,15 @@ class Track:
 
 
 class Outbox:
-    """The orders of one account on their way. `explains` says whether balances agree with what is booked."""
+    """The orders of one account on their way. `explains` says whether balances agree with what is booked; until it is set, none do."""
 
     def __init__(
-        self, keeper: Keeper, venue: Venue, clock: Clock, *, account: str, namespace: str,
-        explains: Callable[[Mapping[str, Balance]], bool],
+        self, keeper: Keeper, venue: Venue, clock: Clock, *, account: str, namespace: str
     ) -> None:  # fmt: skip
         self._keeper, self._venue, self._clock = keeper, venue, clock
         keeper.listeners.append(self.fold)
-        self._account, self._namespace, self._explains = account, namespace, explains
+        self._account, self._namespace = account, namespace
+        self.explains: Callable[[Mapping[str, Balance]], bool] = lambda _: False
         self.tracks: dict[tuple[str, int], Track] = {}
         self.attempts: dict[str, tuple[str, int, int]] = {}  # client id -> mount, order, attempt
         self.gone: set[tuple[str, int, int]] = set()  # attempts that are proven to be no order
@@ -161,7 +161,7 @@ class Outbox:
                 if found:
                     await self._keep(self._of(track, OrderAccepted, found))
                     return
-            is_explained = self._explains(await self._venue.balances())
+            is_explained = self.explains(await self._venue.balances())
         except VenueDownError:
             return  # a question without an answer proves nothing: all is asked again
         if is_explained:

@@ -1,0 +1,213 @@
+"""A bot at a loopback exchange: a publication becomes orders, orders become fills, and both sides tell the same story."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.runtime.houses import bot, house
+from trader.core.facts import AttemptEnded, Filled, OrderAbsent, OrderClosed, OrderPlaced, OrderSending, OrderUnknown
+from trader.core.records import DiscrepancySeen, ForeignSeen, SignalClosed
+
+D = Decimal
+both = pytest.mark.parametrize("name", ["gate", "mexc"])
+
+
+def of(facts, *kinds):
+    return [fact for fact in facts if isinstance(fact, kinds)]
+
+
+def outcomes(facts):
+    return [(fact.outcome, dict(fact.moved)) for fact in of(facts, SignalClosed)]
+
+
+def agree(one):
+    """The account moved by exactly what the book says."""
+    account = one.loop.account
+    assert account.held("USDT").available - 1_000 == one.cash - 500
+    for asset in ("BTC", "ETH"):
+        assert account.held(asset).available == one.held(f"{asset}/USDT")
+
+
+@both
+async def test_a_rating_is_bought_and_sold_again_and_each_publication_has_one_outcome(name, tmp_path):
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        await one.rate(BTC=50)
+        await one.work()
+        assert one.held() > D("2.4")
+        agree(one)
+        await one.rate(BTC=50)
+        await one.rate(BTC=0)
+        await one.work()
+        facts = await one.facts()
+        assert one.held() < D("0.001")
+        agree(one)
+        assert await one.reconciler.run()
+    assert outcomes(facts) == [
+        ("traded", {"BTC/USDT": "traded"}),
+        ("refused minimum", {"BTC/USDT": "refused minimum"}),
+        ("traded", {"BTC/USDT": "traded"}),
+    ]
+    assert [fact.side for fact in of(facts, Filled)] == ["buy", "sell"]
+    assert len(one.loop.account.orders) == 2
+    assert not of(facts, DiscrepancySeen, ForeignSeen)
+
+
+@both
+async def test_sells_are_sent_before_the_buys_that_need_their_money(name, tmp_path):
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        await one.bar("ETH/USDT", 10.0)
+        await one.rate(ETH=98)
+        await one.work()
+        await one.rate(BTC=98, ETH=0)
+        await one.work()
+        assert [order.side for order in one.loop.account.orders] == ["buy", "sell", "buy"]
+        assert one.held() > D("4.5")
+        agree(one)
+
+
+@both
+async def test_what_the_book_cannot_fill_at_once_is_pursued(name, tmp_path):
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        exchange = one.loop.exchange
+        exchange.set_book("BTC/USDT", [(D(99), D(5))], [(D(100), D(1)), (D(200), D(9))], 0)
+        await one.rate(BTC=40)
+        await one.desk.work()
+        assert not one.desk.is_quiet
+        exchange.set_book("BTC/USDT", [(D(99), D(5))], [(D(100), D(9))], 0)
+        await one.work()
+        facts = await one.facts()
+        assert one.held() > D("1.9")
+        agree(one)
+    assert len(of(facts, AttemptEnded)) >= 2
+    assert len({fact.client_id for fact in of(facts, OrderSending)}) == len(of(facts, OrderSending))
+    assert outcomes(facts) == [("traded", {"BTC/USDT": "traded"})]
+
+
+@both
+async def test_a_stop_sells_at_the_price_that_was_seen(name, tmp_path):
+    from trader.core.facts import PriceSeen
+
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        await one.rate(BTC=50)
+        await one.work()
+        one.loop.exchange.set_price("BTC/USDT", D(85), 0, half_spread=D("0.001"))
+        await one.desk.tell(PriceSeen(one.clock.now(), "BTC/USDT", 85.0))
+        await one.work()
+        facts = await one.facts()
+        assert one.held() < D("0.001")
+        agree(one)
+    assert of(facts, OrderPlaced)[-1].cause.startswith("exit:BTC/USDT:0:")
+
+
+LOST = [("lost_reply", 1), ("lost_request", 2), ("reset_after", 1), ("status_before", 2), ("truncated", 1)]
+
+
+@both
+@pytest.mark.parametrize(("do", "attempts"), LOST)
+async def test_what_is_not_known_is_found_out_and_not_done_twice(name, do, attempts, tmp_path, monkeypatch):
+    monkeypatch.setattr("trader.adapters.ccxt_venue.SEND_SECONDS", 0.3)
+    monkeypatch.setattr("trader.runtime.outbox.VALIDITY_MS", 500)
+    path = "POST /order" + ("s" if name == "gate" else "")
+    async with house(name, tmp_path / "j.db", {"on": path, "do": do, "nth": 1, "seconds": 9}) as one:
+        one.loop.venue.settle_seconds = 0.3
+        await one.bar()
+        await one.rate(BTC=50)
+        await one.work(80)
+        facts = await one.facts()
+        agree(one)
+    assert len(of(facts, OrderUnknown)) == 1
+    assert len(of(facts, OrderSending)) == attempts
+    assert len(of(facts, OrderAbsent)) == attempts - 1
+    assert len(one.loop.account.orders) == 1
+    assert outcomes(facts) == [("traded", {"BTC/USDT": "traded"})]
+
+
+@both
+async def test_a_refusal_ends_the_order_with_the_venues_code(name, tmp_path):
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        one.loop.exchange.deposit(one.loop.account, "USDT", D(-900))
+        await one.rate(BTC=50)
+        await one.work()
+        facts = await one.facts()
+    code = {"gate": "BALANCE_NOT_ENOUGH", "mexc": "30004"}[name]
+    assert [fact.reason for fact in of(facts, OrderClosed)] == [f"refused {code}"]
+    assert outcomes(facts) == [(f"refused {code}", {"BTC/USDT": f"refused {code}"})]
+
+
+@both
+async def test_a_decision_that_comes_while_an_order_is_unknown_waits_for_it(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("trader.adapters.ccxt_venue.SEND_SECONDS", 0.3)
+    monkeypatch.setattr("trader.runtime.outbox.VALIDITY_MS", 400)
+    path = "POST /order" + ("s" if name == "gate" else "")
+    async with house(name, tmp_path / "j.db", {"on": path, "do": "lost_reply", "nth": 1, "seconds": 9}) as one:
+        one.loop.venue.settle_seconds = 0.3
+        await one.bar()
+        await one.rate(BTC=50)
+        await one.desk.work()
+        await one.rate(BTC=0)
+        await one.work(80)
+        facts = await one.facts()
+        agree(one)
+        assert one.held() < D("0.001")
+    assert [fact.side for fact in of(facts, Filled)] == ["buy", "sell"]
+    assert sorted(one[0] for one in outcomes(facts)) == ["refused in_flight", "traded"]
+
+
+@both
+async def test_a_bot_that_starts_again_goes_on_where_the_last_one_ended(name, tmp_path):
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        await one.rate(BTC=50)  # decided, written, not sent
+        await one.journal.close()
+        again = await bot(one.loop, name, tmp_path / "j.db")
+        assert await again.reconciler.run()
+        await again.desk.change("active", "reconciled")
+        await again.work()
+        agree(again)
+        assert again.held() > D("2.4")
+        assert len(one.loop.account.orders) == 1
+        assert outcomes(await again.facts()) == [("traded", {"BTC/USDT": "traded"})]
+        await again.journal.close()
+
+
+@both
+async def test_what_others_do_on_the_account_is_seen_and_left_alone(name, tmp_path):
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        it = one.loop
+        it.exchange.place(
+            it.account, "ETH/USDT", "buy", quantity=D(1), limit=D(5), spend=None, lasts="gtc",
+            client_id="t-hand" if name == "gate" else "hand", at_ms=it.clock.now_ms(),
+        )  # fmt: skip
+        it.exchange.deposit(it.account, "BTC", D(3))
+        assert not await one.reconciler.run()
+        await one.rate(BTC=50)
+        await one.work()
+        await one.rate(BTC=0)
+        await one.work()
+        facts = await one.facts()
+        assert it.account.held("BTC").available >= 3
+        assert it.account.orders[0].is_open
+    assert [(fact.symbol, fact.kind) for fact in of(facts, ForeignSeen)] == [("ETH/USDT", "open")]
+    assert [(fact.asset, fact.seen) for fact in of(facts, DiscrepancySeen)] == [("BTC", D(3))]
+
+
+@both
+async def test_nothing_is_opened_while_halted_and_what_is_held_may_leave(name, tmp_path):
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        await one.bar("ETH/USDT", 10.0)
+        await one.rate(BTC=50)
+        await one.work()
+        await one.desk.change("halted", "by hand")
+        await one.rate(ETH=30, BTC=0)
+        await one.work()
+        assert one.held() < D("0.001")
+        assert one.held("ETH/USDT") == 0
+        agree(one)
+        assert [order.side for order in one.loop.account.orders] == ["buy", "sell"]
