@@ -25,6 +25,38 @@ class Message:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One value of a message; `price` is what the asset cost when it was issued, if the producer says."""
+
+    asset: str
+    kind: str
+    value: float
+    as_of: datetime
+    price: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message that was understood. `type`: rating and state are levels, event is a moment; `batch` is (id, count of messages)."""
+
+    id: str
+    source: str
+    type: str
+    issued_at: datetime
+    said: tuple[Said, ...]
+    batch: tuple[str, int] | None = None
+    ttl_seconds: float | None = None
+
+
+class PayloadError(ValueError):
+    """A message that is not handled; `outcome` is how it ends: malformed, unauthenticated or oversized."""
+
+    def __init__(self, outcome: str, why: str) -> None:
+        super().__init__(why)
+        self.outcome, self.why = outcome, why
+
+
 class Source(Protocol):
     """Where messages come from: the bus, MQTT, a directory, standard input."""
 

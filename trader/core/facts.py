@@ -12,11 +12,13 @@ from trader.core.instruments import Number
 from trader.core.records import (
     BalanceSeen,
     BaselineSet,
+    BatchClosed,
     CommandTaken,
     DiscrepancySeen,
     EpochTaken,
     ForeignSeen,
     LinkChanged,
+    PastTaught,
     SignalClosed,
     SignalReceived,
     StateChanged,
@@ -318,7 +320,7 @@ class Resumed:
 Fact = (
     SignalsKnown | BarClosed | PriceSeen | TimerDue | Decided | StrategyFailed | TargetSet | OrderPlaced | OrderSending
     | OrderAccepted | OrderUnknown | OrderAbsent | OrderStuck | AttemptEnded | ZombieSeen | CancelAsked | OrderClosed | OrderCut | Filled
-    | ExitHit | DustLeft | Refused | MemoKept | TimerSet | Halted | Resumed | SignalReceived | SignalClosed | BalanceSeen
+    | ExitHit | DustLeft | Refused | MemoKept | TimerSet | Halted | Resumed | SignalReceived | SignalClosed | BatchClosed | PastTaught | BalanceSeen
     | BaselineSet | DiscrepancySeen | ForeignSeen | LinkChanged | EpochTaken | StateChanged | CommandTaken
 )  # fmt: skip
 Row = tuple[object, ...]

@@ -34,6 +34,24 @@ class SignalClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchClosed:
+    """A publication of several messages is handled from now on: whole, or because its time was over."""
+
+    at: datetime
+    key: str
+    seen: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastTaught:
+    """The next `count` closed bars are past: they were learnt to look back on, and woke nobody."""
+
+    at: datetime
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class BalanceSeen:
     """A venue said what an account holds of an asset, in all and free."""
 

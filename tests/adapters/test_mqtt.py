@@ -1,0 +1,91 @@
+"""MQTT at a real broker: what was not acknowledged comes again, also after the broker was killed."""
+
+import asyncio
+
+import pytest
+
+from tests.services.parts import Mosquitto, free_port, until
+from trader.adapters.mqtt import Broker, MqttDownError, MqttSource, publish
+
+
+@pytest.fixture
+def broker(tmp_path):
+    one = Mosquitto(tmp_path / "mosquitto").start()
+    yield one
+    one.stop()
+
+
+def at(broker, client_id="bot"):
+    return Broker(port=broker.port, client_id=client_id)
+
+
+async def first(source, count, *, acknowledge):
+    """The first messages of a session, acknowledged or not; the session ends as if the process was killed."""
+    bodies, stream = [], source.messages()
+    async with asyncio.timeout(20):
+        async for message in stream:
+            bodies.append(message.body)
+            if acknowledge:
+                await message.acknowledge()
+            if len(bodies) == count:
+                break
+    await asyncio.sleep(0.2)
+    await stream.aclose()
+    return bodies
+
+
+async def test_only_what_was_acknowledged_does_not_come_again(broker):
+    await first_connect(broker)
+    for number in range(5):
+        await publish(at(broker), b"%d" % number, "trader/v1/signals/test")
+    assert await first(MqttSource(at(broker)), 3, acknowledge=False) == [b"0", b"1", b"2"]
+    assert await first(MqttSource(at(broker)), 2, acknowledge=True) == [b"0", b"1"]
+    assert await first(MqttSource(at(broker)), 3, acknowledge=True) == [b"2", b"3", b"4"]
+
+
+async def first_connect(broker):
+    """Make the session, so that the broker keeps messages for it."""
+    await publish(at(broker), b"hello", "trader/v1/signals/test", retain=True)
+    assert await first(MqttSource(at(broker)), 1, acknowledge=True) == [b"hello"]
+    await publish(at(broker), b"", "trader/v1/signals/test", retain=True)
+    assert await first(MqttSource(at(broker)), 1, acknowledge=True) == [b""]
+
+
+async def test_a_retained_message_says_that_it_is_one(broker):
+    await publish(at(broker), b"level", "trader/v1/signals/test", retain=True)
+    async with asyncio.timeout(10):
+        async for message in MqttSource(at(broker)).messages():
+            assert (message.body, message.is_retained, message.topic) == (b"level", True, "trader/v1/signals/test")
+            break
+
+
+async def test_a_broker_that_is_killed_and_comes_back_loses_nothing_and_the_link_says_so(broker):
+    links, bodies = [], []
+    source = MqttSource(at(broker), tell=lambda is_up, why: links.append(is_up))
+
+    async def consume():
+        async for message in source.messages():
+            bodies.append(message.body)
+            await message.acknowledge()
+
+    task = asyncio.create_task(consume())
+    try:
+        await until(lambda: links)
+        for number in range(10):
+            await publish(at(broker), b"%d" % number, "trader/v1/signals/test")
+        await asyncio.sleep(0.3)
+        broker.kill()
+        await until(lambda: not links[-1])
+        broker.start()
+        for number in range(10, 20):
+            await publish(at(broker), b"%d" % number, "trader/v1/signals/test")
+        await until(lambda: {b"%d" % number for number in range(20)} <= set(bodies))
+    finally:
+        task.cancel()
+    assert links[:3] == [True, False, True]
+
+
+async def test_a_broker_that_is_not_there_is_an_error_with_its_address():
+    port = free_port()
+    with pytest.raises(MqttDownError, match=f"127.0.0.1:{port}"):
+        await publish(Broker(port=port), b"x", "trader/v1/signals/test")

@@ -1,0 +1,86 @@
+"""MQTT: a persistent session with QoS 1, in which a message is acknowledged by hand, after it was kept.
+
+aiomqtt acknowledges on receipt, so that a crash loses what was not handled yet. Its client underneath can leave the acknowledging
+to us; that is the one private attribute used here, and tests/adapters/test_mqtt.py fails loudly when it moves.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiomqtt
+
+from trader.ports import Message
+
+TOPIC = "trader/v1/signals"
+PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is and who we are there; `ca` is the file with the authority that signed its certificate."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    topic: str = f"{TOPIC}/#"
+    client_id: str = "trader"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca: Path | None = None
+    keepalive: int = 15
+
+    def client(self, identifier: str, *, persistent: bool) -> aiomqtt.Client:
+        """A client that is not connected yet."""
+        context = None if self.ca is None else ssl.create_default_context(cafile=str(self.ca))
+        return aiomqtt.Client(
+            self.host, self.port, identifier=identifier, username=self.username, password=self.password,
+            clean_session=not persistent, keepalive=self.keepalive, timeout=10.0, tls_context=context,
+        )  # fmt: skip
+
+
+class MqttSource:
+    """Signals from a broker; `tell` is called with the state of the link when it changes."""
+
+    def __init__(self, broker: Broker, *, tell: Callable[[bool, str], None] = lambda _up, _why: None) -> None:
+        self.name = f"mqtt {broker.host}:{broker.port}"
+        self._broker, self._tell = broker, tell
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Yield messages for ever; the connection is made anew whenever it is lost, and what was not acknowledged comes again."""
+        failures = 0
+        while True:
+            client = self._broker.client(self._broker.client_id, persistent=True)
+            client._client.manual_ack_set(True)  # noqa: SLF001 - see above
+            try:
+                async with client:
+                    await client.subscribe(self._broker.topic, qos=1)
+                    failures = 0
+                    self._tell(True, "connected")
+                    async for message in client.messages:
+                        yield self._message(client, message)
+            except aiomqtt.MqttError as error:
+                self._tell(False, str(error))
+                await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+                failures += 1
+
+    @staticmethod
+    def _message(client: aiomqtt.Client, message: aiomqtt.Message) -> Message:
+        async def acknowledge() -> None:
+            client._client.ack(message.mid, message.qos)  # noqa: SLF001 - see above; on a lost connection it comes again
+
+        return Message("mqtt", str(message.topic), bytes(message.payload), acknowledge, bool(message.retain))
+
+
+async def publish(broker: Broker, body: bytes, topic: str, *, retain: bool = False) -> None:
+    """Send one message with QoS 1 and wait until the broker has it; raises MqttDownError."""
+    try:
+        async with broker.client("", persistent=False) as client:
+            await client.publish(topic, body, qos=1, retain=retain)
+    except aiomqtt.MqttError as error:
+        raise MqttDownError(f"mqtt {broker.host}:{broker.port}: {error}") from error
+
+
+class MqttDownError(Exception):
+    """The broker cannot be reached or refuses us."""
