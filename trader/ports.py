@@ -222,6 +222,18 @@ class Touch:
     ask: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class VenueBar:
+    """A candle of a market as the venue shows it; the newest may be open still."""
+
+    opened_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
 class VenueDownError(Exception):
     """A question to the venue got no trustworthy answer; nothing follows from that."""
 
@@ -261,6 +273,9 @@ class Venue(Protocol):
 
     async def touch(self, symbol: str) -> Touch:
         """The best prices now."""
+
+    async def bars(self, symbol: str, timeframe: str, *, since_ms: int) -> list[VenueBar]:
+        """Candles that opened at or after an instant, oldest first: as many as the venue gives at once."""
 
     async def trades_of(self, venue_order: str, symbol: str) -> list[VenueTrade]:
         """The trades of one order as the venue shows them now; there may be more a little later."""

@@ -27,6 +27,7 @@ from trader.ports import (
     Signed,
     Touch,
     Unclear,
+    VenueBar,
     VenueDownError,
     VenueOrder,
     VenueTrade,
@@ -34,6 +35,7 @@ from trader.ports import (
 
 SEND_SECONDS = 5.0
 READ_SECONDS = 10.0
+BARS = 500  # candles asked for at once
 T = TypeVar("T")
 
 
@@ -225,6 +227,10 @@ class CcxtVenue:
 
     async def touch(self, symbol: str) -> Touch:
         return await self._ask(self._kind.touch(self._reads, symbol))
+
+    async def bars(self, symbol: str, timeframe: str, *, since_ms: int) -> list[VenueBar]:
+        rows = await self._ask(self._reads.fetch_ohlcv(symbol, timeframe, since_ms, BARS))
+        return [VenueBar(int(at), *(float(value or 0.0) for value in rest[:5])) for at, *rest in rows]
 
     async def close(self) -> None:
         await self._transport.close()

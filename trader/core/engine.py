@@ -11,6 +11,7 @@ from datetime import datetime
 
 from trader.core.book import (
     Mount,
+    book_bar,
     book_close,
     book_cut,
     book_dealt,
@@ -25,6 +26,7 @@ from trader.core.book import (
 from trader.core.events import due, fire, handle, learn
 from trader.core.exits import PRICE_EXITS, Exit, is_due
 from trader.core.facts import (
+    BarClosed,
     Decided,
     DustLeft,
     ExitHit,
@@ -118,6 +120,18 @@ class Engine:
             at_ns,
             View(self.market, self.mount, self.wants, at_ns, NOBODY),
         )
+
+    def teach(self, *bars: BarClosed) -> list[BarClosed]:
+        """Learn closed bars to look back on, which wake nobody; returns those that were new."""
+        if not isinstance(self.market, Feed):
+            raise ValueError("this engine reads a tape; an engine that is told facts needs a Feed as its market")
+        learnt = []
+        for bar in bars:
+            if self.market.learn_bar(bar):
+                self.market.seek(to_ns(bar.at))
+                book_bar(self.mount, bar.asset, self.number(bar.high))
+                learnt.append(bar)
+        return learnt
 
     def flatten(self, at_ns: int) -> list[Fact]:
         """Aim every asset that is held, aimed at or ordered at nothing; what an exit sells already goes on."""

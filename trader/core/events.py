@@ -48,6 +48,7 @@ def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
     at_ns = max(to_ns(fact.at) for fact in told)
     fire(engine, feed, facts)
     feed.seek(at_ns)
+    at_ns = max(at_ns, feed.now_ns)  # a bar that closed before something else was heard is known now, not then
     causes: list[str] = []
     assets: set[str] = set()
     closing = [fact.asset for fact in told if isinstance(fact, BarClosed) and feed.learn_bar(fact)]
@@ -72,10 +73,10 @@ def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
         causes += listed
         assets.update(closing if listed else ())
         causes += _true(engine, feed, closing, assets, "bars")
-    if any(isinstance(fact, TimerDue) for fact in told):
-        causes += ["timer"] if at_ns in engine.mount.timers else []
-        causes += ["every"] if _is_clock(engine.wants, at_ns) else []
-        engine.mount.timers.discard(at_ns)
+    for timer in [to_ns(fact.at) for fact in told if isinstance(fact, TimerDue)]:
+        causes += ["timer"] if timer in engine.mount.timers else []
+        causes += ["every"] if _is_clock(engine.wants, timer) else []
+        engine.mount.timers.discard(timer)
     if causes:
         named = sorted(assets & set(feed.names))
         wake = Wake(tuple(dict.fromkeys(causes)), list(range(len(named))), named)
@@ -92,8 +93,8 @@ def fire(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
 
 
 def due(mount: Mount, wants: Wants, now_ns: int) -> int | None:
-    """The next instant after `now_ns` at which a TimerDue is wanted: timers, `every` with `at`, `After`."""
-    times = [at for at in mount.timers if at > now_ns]
+    """The next instant at which a TimerDue is wanted: timers, and after `now_ns` `every` with `at`, and `After`."""
+    times = list(mount.timers)
     if wants.every is not None and wants.at is not None:
         period = duration(wants.every)
         shift = _shift(wants, period)

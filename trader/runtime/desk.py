@@ -25,7 +25,7 @@ from trader.core.facts import (
 from trader.core.instants import to_ns
 from trader.core.orders import ABSENT, ACCEPTED, FLYING, PLACED, STUCK, UNKNOWN
 from trader.core.pricing import Unfit, price
-from trader.core.records import CommandTaken, StateChanged
+from trader.core.records import CommandTaken, PastTaught, StateChanged
 from trader.ports import Clock, Venue, VenueDownError
 from trader.runtime.keeper import Keeper
 from trader.runtime.outbox import ATTEMPTS, Outbox, Track
@@ -58,6 +58,7 @@ class Desk:
         self.latched = RECOVERING  # the state in which the last process ended
         self.is_flattening = False
         self._venue, self._clock = venue, clock
+        self._flat_again = 0.0
         self._again: dict[tuple[str, int], float] = {}
         wants = engine.wants
         self.outcomes = Outcomes(engine.mount.name, (*wants.ratings, *wants.signals))
@@ -78,6 +79,34 @@ class Desk:
             if whole:
                 await self.keeper.write([*whole, *self.outcomes.closing(whole)])
         return followed
+
+    async def teach(self, bars: Sequence[BarClosed]) -> None:
+        """Let past bars be known, without a wake."""
+        async with self.keeper.turn:
+            learnt = self.engine.teach(*bars)
+            if learnt:
+                await self.keeper.write([PastTaught(self._clock.now(), len(learnt)), *learnt])
+
+    async def glance(self, seen: PriceSeen) -> list[Fact]:
+        """Let a price act; one that moves nothing leaves no trace."""
+        async with self.keeper.turn:
+            followed = caused([seen], self.engine.handle(seen))
+            if followed:
+                whole = [seen, *followed]
+                await self.keeper.write([*whole, *self.outcomes.closing(whole)])
+        return followed
+
+    async def pursue_flat(self) -> None:
+        """While everything is to be sold: aim at nothing anew, once nothing is under way and something is held still."""
+        mount, now = self.engine.mount, self._clock.monotonic()
+        if not self.is_flattening or not self.is_quiet or now < self._flat_again:
+            return
+        if any(mount.held(asset) is not None for asset in mount.ledger.holdings):
+            self._flat_again = now + self.execution.again_seconds
+            async with self.keeper.turn:
+                at = self._clock.now()
+                followed = caused([PriceSeen(at, "flatten", 0.0)], self.engine.flatten(to_ns(at)))
+                await self.keeper.write([*followed, *self.outcomes.closing(followed)])
 
     async def flatten(self, command: CommandTaken) -> list[Fact]:
         """Aim everything at nothing, which is a goal and not an event: it is aimed at anew until nothing is held."""

@@ -6,7 +6,18 @@ It is folded from facts, so that a restart changes nothing, and what it adds goe
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from trader.core.facts import Decided, Fact, Filled, OrderClosed, OrderPlaced, Refused, SignalsKnown
+from trader.core.facts import (
+    BarClosed,
+    Decided,
+    Fact,
+    Filled,
+    OrderClosed,
+    OrderPlaced,
+    PriceSeen,
+    Refused,
+    SignalsKnown,
+    TimerDue,
+)
 from trader.core.records import SignalClosed
 
 WORKING, TRADED, NO_CHANGE, NOTED, UNWANTED = "working", "traded", "no_change", "noted", "unwanted"
@@ -30,19 +41,25 @@ class Outcomes:
         self.open: dict[str, Open] = {}
         self._orders: dict[int, tuple[str, str]] = {}
         self._traded: set[int] = set()
+        self._told: list[str] = []  # publications since the last decision
+        self._is_decided = False
 
     def note(self, fact: Fact) -> None:
         """Learn from one fact, in order."""
+        if isinstance(fact, SignalsKnown | BarClosed | PriceSeen | TimerDue) and self._is_decided:
+            self._told.clear()
+            self._is_decided = False
         match fact:
             case SignalsKnown(key=key) if key:
                 self.open[key] = Open(fact)
+                self._told.append(key)
             case Decided() if fact.mount == self.mount:
-                for one in self.open.values():
-                    if one.publication.at == fact.at:
-                        one.woke = True
+                self._is_decided = True
+                for one in self._current():
+                    one.woke = True
             case Refused() if fact.mount == self.mount and not fact.allowed:
-                for one in self.open.values():
-                    if one.publication.at == fact.at and fact.asset in {s.asset for s in one.publication.signals}:
+                for one in self._current():
+                    if fact.asset in {said.asset for said in one.publication.signals}:
                         one.moved.setdefault(fact.asset, f"refused {fact.rule}")
             case OrderPlaced() if fact.mount == self.mount and fact.cause.startswith(BY_SIGNAL):
                 key = fact.cause.removeprefix(BY_SIGNAL)
@@ -59,6 +76,10 @@ class Outcomes:
                 self.open.pop(fact.key, None)
             case _:
                 pass
+
+    def _current(self) -> list[Open]:
+        """The publications that were told with what is being decided."""
+        return [self.open[key] for key in self._told if key in self.open]
 
     def closing(self, facts: Sequence[Fact]) -> list[SignalClosed]:
         """What becomes final with these facts, which are about to be written."""

@@ -45,6 +45,7 @@ class Reconciler:
                 self._move(fact)
             case BaselineSet(asset=asset, total=total):
                 self.baseline[asset] = Decimal(total)
+                self.off.pop(asset, None)
             case DiscrepancySeen(asset=asset, expected=expected, seen=seen):
                 self.off[asset] = Decimal(seen) - Decimal(expected)
             case ForeignSeen(venue_order=venue_order):
@@ -101,13 +102,30 @@ class Reconciler:
         tracks = {one.venue_order: one for one in self._outbox.tracks.values() if one.venue_order}
         for track in tracks.values():
             await self._outbox.book(track, [one for one in scan.trades if one.venue_order == track.venue_order])
-        for code, (expected, seen) in self.unexplained(balances).items():
-            if self.off.get(code) != seen - expected and not self._is_open():
-                is_sound = False
-                at = self._clock.now()
-                await self._keeper.keep(DiscrepancySeen(at, self._venue.name, code, expected, seen))  # type: ignore[arg-type]
+        if not self._is_open():
+            is_sound &= await self._note_differences(balances)
         self._since_ms = scan.until_ms
         return is_sound
+
+    async def _note_differences(self, balances: Mapping[str, Balance]) -> bool:
+        """Write down what is off, or no more; true when nothing new is."""
+        found, is_sound = self.unexplained(balances), True
+        for code in self.codes:
+            seen = balances[code].total if code in balances else ZERO
+            expected, seen = found.get(code, (seen, seen))
+            if self.off.get(code, ZERO) != seen - expected:
+                is_sound &= seen == expected
+                at = self._clock.now()
+                await self._keeper.keep(DiscrepancySeen(at, self._venue.name, code, expected, seen))  # type: ignore[arg-type]
+        return is_sound
+
+    async def adopt(self) -> None:
+        """Take what the account holds now as what was there before us: an operator says that the differences are none of ours."""
+        balances = await self._venue.balances()
+        for code in self.unexplained(balances):
+            seen = balances[code].total if code in balances else ZERO
+            total = seen - self.moved.get(code, ZERO)
+            await self._keeper.keep(BaselineSet(self._clock.now(), self._venue.name, code, total, "adopted"))  # type: ignore[arg-type]
 
     def _is_open(self) -> bool:
         return any(one.state not in {"placed", CLOSED} for one in self._outbox.tracks.values())
@@ -153,16 +171,14 @@ class Reconciler:
                 await self._keeper.keep(StateChanged(at, "", "halted", f"zombie: {order.client_id} is at the venue"))
                 return False
             return True
-        if order.client_id.startswith(self._marker):
-            await self._keeper.keep(
-                StateChanged(
-                    at, "", "halted", f"amnesia: no fact knows our order {order.client_id}; was a backup restored?"
-                )
-            )
-            return False
-        if order.venue_order not in self._foreign:
-            kind = "open" if order.is_open else "finished"
-            await self._keeper.keep(
-                ForeignSeen(at, self._venue.name, order.symbol, order.venue_order, order.client_id, kind)
-            )
-        return True
+        if order.venue_order in self._foreign:
+            return True
+        is_ours = order.client_id.startswith(self._marker)
+        kind = "ours" if is_ours else "open" if order.is_open else "finished"
+        seen = ForeignSeen(at, self._venue.name, order.symbol, order.venue_order, order.client_id, kind)
+        if not is_ours:
+            await self._keeper.keep(seen)
+            return True
+        why = f"amnesia: no fact knows our order {order.client_id}; was a backup restored?"
+        await self._keeper.keep(seen, StateChanged(at, "", "halted", why))
+        return False

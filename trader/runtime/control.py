@@ -1,0 +1,91 @@
+"""Control: commands to a running daemon through a socket in its folder, one JSON object per line, safe to repeat by key."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+NAMES = ("status", "halt", "resume", "flatten", "kill", "reconcile", "adopt", "signal", "stop")
+LONGEST = 1_000_000
+SECONDS = 30.0
+Answer = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What an operator asks for; a key that came before is not carried out again."""
+
+    name: str
+    argument: str = ""
+    key: str = ""
+
+
+class NoDaemonError(Exception):
+    """Nobody listens at the socket."""
+
+
+class Control:
+    """The listening side. `act` carries a command out and says what came of it."""
+
+    def __init__(self, path: Path, act: Callable[[Command], Awaitable[Answer]]) -> None:
+        self._path, self._act = path, act
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Listen; a socket that a killed process left is replaced."""
+        self._path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=LONGEST)
+        self._path.chmod(0o600)
+
+    async def close(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(SECONDS):
+                line = await reader.readline()
+                answer = await self._answer(line)
+            writer.write(json.dumps(answer, default=str).encode() + b"\n")
+            await writer.drain()
+        except (TimeoutError, ConnectionError, ValueError):
+            pass  # who asked is gone, or asked for nothing that is a line
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _answer(self, line: bytes) -> Answer:
+        try:
+            found = json.loads(line)
+            command = Command(str(found["command"]), str(found.get("argument", "")), str(found.get("key", "")))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return {"ok": False, "error": 'a command is one line such as {"command": "status"}'}
+        if command.name not in NAMES:
+            return {"ok": False, "error": f"unknown command {command.name!r}; there are {', '.join(NAMES)}"}
+        return await self._act(command)
+
+
+async def ask(path: Path, command: Command, *, seconds: float = SECONDS) -> dict[str, object]:
+    """Send a command to a daemon and return its answer; raises NoDaemonError."""
+    try:
+        async with asyncio.timeout(seconds):
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=LONGEST)
+            try:
+                asked = {"command": command.name, "argument": command.argument, "key": command.key}
+                writer.write(json.dumps(asked).encode() + b"\n")
+                await writer.drain()
+                line = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as error:
+        raise NoDaemonError(f"{path}: no daemon answers ({type(error).__name__})") from error
+    if not line:
+        raise NoDaemonError(f"{path}: the daemon hung up")
+    found = json.loads(line)
+    assert isinstance(found, dict)
+    return found

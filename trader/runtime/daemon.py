@@ -1,0 +1,344 @@
+"""The daemon: one group of tasks around one desk. What comes in is handled in one line; orders are worked on in another.
+
+Intake waits where the line is full, and tells a sender that a message is kept only after the commit. Streams are hints: the account
+is compared with the facts at start, at intervals, and after whatever was lost.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from trader.core.facts import Fact, Halted, PriceSeen, Resumed, TimerDue
+from trader.core.instants import to_ns
+from trader.core.orders import STUCK, UNKNOWN
+from trader.core.records import CommandTaken, LinkChanged, StateChanged
+from trader.ports import Message, Source, VenueDownError
+from trader.runtime.control import Answer, Command
+from trader.runtime.desk import ACTIVE, HALTED, KILLED, RECOVERING, REDUCING, Desk
+from trader.runtime.inbox import Inbox, Taken
+from trader.runtime.logs import Log
+from trader.runtime.market import Heard, Market
+from trader.runtime.reconcile import Reconciler
+
+LINE = 1_000  # how many things wait in line before intake waits
+UNKNOWN_SECONDS = 60.0
+LAG_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often what is done."""
+
+    reconcile_seconds: float = 30.0
+    stale_seconds: float = 90.0
+    idle_seconds: float = 1.0
+    busy_seconds: float = 0.05
+    stop_seconds: float = 10.0
+
+
+@dataclass(slots=True)
+class Asked:
+    """A command in line, and who waits for its answer."""
+
+    command: Command
+    answer: "asyncio.Future[Answer]"
+
+
+@dataclass(slots=True)
+class Daemon:
+    """The running bot. Everything was recovered before."""
+
+    desk: Desk
+    reconciler: Reconciler
+    inbox: Inbox
+    sources: Sequence[Source]
+    market: Market | None
+    log: Log
+    pace: Pace = field(default_factory=Pace)
+    lease_seconds: float = 30.0
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _line: "asyncio.Queue[Message | Heard | Asked | LinkChanged]" = field(default_factory=lambda: asyncio.Queue(LINE))
+    _work: asyncio.Event = field(default_factory=asyncio.Event)
+    _keys: set[str] = field(default_factory=set)
+    _unknown_since: float | None = None
+    _good_at: float | None = None
+    _wants_reconcile: bool = True
+    _lag: float = 0.0
+
+    # The group
+
+    async def run(self) -> None:
+        """Work until `stopping` is set; what is in hand is finished, within the time for stopping."""
+        self.desk.keeper.listeners.append(self._fold_key)
+        loops = [self._events, self._orders, self._renew, self._watch_lag]
+        async with asyncio.TaskGroup() as group:
+            intake = [group.create_task(self._take(source)) for source in self.sources]
+            if self.market is not None:
+                intake.append(group.create_task(self._hear(self.market)))
+            working = [group.create_task(loop()) for loop in loops]
+            await self.stopping.wait()
+            for task in intake:
+                task.cancel()
+            await asyncio.wait(working, timeout=self.pace.stop_seconds)
+            for task in working:
+                task.cancel()
+
+    def fold(self, fact: Fact) -> None:
+        """Learn from a fact that was kept before this process."""
+        self.inbox.fold(fact)
+        self._fold_key(fact)
+
+    def _fold_key(self, fact: Fact) -> None:
+        if isinstance(fact, CommandTaken):
+            self._keys.add(fact.key)
+
+    def stop(self) -> None:
+        """Begin to end."""
+        self.stopping.set()
+        self._work.set()
+
+    # Intake
+
+    async def _take(self, source: Source) -> None:
+        async for message in source.messages():
+            await self._line.put(message)
+
+    async def _hear(self, market: Market) -> None:
+        async for heard in market.events():
+            await self._line.put(heard)
+
+    def link_changed(self, link: str, is_up: bool, why: str) -> None:
+        """Note that a connection came or went; afterwards the account is compared."""
+        self._wants_reconcile = self._wants_reconcile or is_up
+        if not self._line.full():
+            self._line.put_nowait(LinkChanged(self.desk.keeper.now(), link, is_up, why))
+
+    async def _events(self) -> None:
+        """Handle one thing after the other; what is due by the clock comes first."""
+        getting: asyncio.Task[Message | Heard | Asked | LinkChanged] | None = None
+        while not self.stopping.is_set():
+            await self._timers()
+            for taken in self.inbox.overdue():
+                await self._handle(taken)
+            if getting is None:
+                getting = asyncio.create_task(self._line.get())
+            stop = asyncio.create_task(self.stopping.wait())
+            await asyncio.wait({getting, stop}, timeout=self._until_due(), return_when=asyncio.FIRST_COMPLETED)
+            stop.cancel()
+            if getting.done():
+                await self._timers()
+                await self._one(getting.result())
+                getting = None
+        if getting is not None:
+            getting.cancel()
+
+    def _until_due(self) -> float:
+        """Seconds until something is due, at most one."""
+        waits = [1.0]
+        due, ends = self.desk.engine.due(), self.inbox.next_end()
+        if due is not None:
+            waits.append((due - self.desk.keeper.now()).total_seconds())
+        if ends is not None:
+            waits.append(ends - self.desk.keeper.clock.monotonic())
+        return max(min(waits), 0.0)
+
+    async def _timers(self) -> None:
+        while True:
+            due = self.desk.engine.due()
+            if due is None or due > self.desk.keeper.now():
+                return
+            await self.desk.tell(TimerDue(due, self.desk.engine.mount.name))
+            self._work.set()
+
+    async def _one(self, thing: Message | Heard | Asked | LinkChanged) -> None:
+        match thing:
+            case Message():
+                await self._handle(await self.inbox.take(thing))
+                await thing.acknowledge()
+            case Heard():
+                await self._heard(thing)
+            case LinkChanged():
+                await self.desk.keeper.keep(thing)
+            case Asked(command=command, answer=answer):
+                found = await self._command(command)
+                if not answer.done():
+                    answer.set_result(found)
+
+    async def _handle(self, taken: Taken) -> None:
+        for fact in taken.receipts:
+            self.inbox.fold(fact)
+        if taken.publication is None:
+            await self.desk.keeper.keep(*taken.receipts)
+            return
+        self.inbox.fold(taken.publication)
+        await self.desk.tell(taken.publication, beside=taken.receipts)
+        self._work.set()
+
+    async def _heard(self, heard: Heard) -> None:
+        if heard.past:
+            await self.desk.teach(heard.past)
+        if heard.bars:
+            await self.desk.tell(*heard.bars)
+        for seen in heard.prices:
+            await self._glance(seen)
+        self._work.set()
+
+    async def _glance(self, seen: PriceSeen) -> None:
+        """A price that hits nothing leaves no trace."""
+        if await self.desk.glance(seen):
+            self._work.set()
+
+    # Orders
+
+    async def _orders(self) -> None:
+        clock, pace = self.desk.keeper.clock, self.pace
+        while not self.stopping.is_set():
+            self._work.clear()
+            now = clock.monotonic()
+            if self._wants_reconcile or self._good_at is None or now - self._good_at >= pace.reconcile_seconds:
+                await self._reconcile()
+            await self._judge()
+            await self.desk.work()
+            await self.desk.pursue_flat()
+            wait = pace.idle_seconds if self.desk.is_quiet else pace.busy_seconds
+            try:
+                async with asyncio.timeout(wait):
+                    await self._work.wait()
+            except TimeoutError:
+                continue
+
+    async def _reconcile(self) -> bool:
+        try:
+            await self.reconciler.run()
+        except VenueDownError as error:
+            self.log.warning("not reconciled", error=str(error))
+            return False
+        self._wants_reconcile = False
+        self._good_at = self.desk.keeper.clock.monotonic()
+        return True
+
+    async def _judge(self) -> None:
+        """Which state the facts allow; halted and killed stay until a person resumes."""
+        desk, now = self.desk, self.desk.keeper.clock.monotonic()
+        is_open = any(one.state in {UNKNOWN, STUCK} for one in desk.outbox.tracks.values())
+        self._unknown_since = (self._unknown_since or now) if is_open else None
+        latched = desk.latched if desk.state == RECOVERING else desk.state
+        if self._good_at is None or now - self._good_at > self.pace.stale_seconds:
+            if desk.state not in {HALTED, KILLED, RECOVERING}:
+                desk.latched = desk.state
+                await desk.change(RECOVERING, "the account was not compared with the facts for too long")
+            return
+        if latched in {HALTED, KILLED}:
+            await desk.change(latched, "as before")
+        elif self._unknown_since is not None and now - self._unknown_since > UNKNOWN_SECONDS:
+            await desk.change(REDUCING, "an order is unknown for too long")
+        elif any(amount < 0 for amount in self.reconciler.off.values()):
+            await desk.change(REDUCING, "something is missing on the account: compare it, then adopt")
+        else:
+            await desk.change(ACTIVE, "reconciled")
+
+    # Commands
+
+    async def act(self, command: Command) -> Answer:
+        """Carry out a command in its turn and return what came of it; for the control socket."""
+        if command.name == "status":
+            return self.status()
+        if command.name == "stop":
+            self.stop()
+            return {"ok": True, "done": "stopping"}
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        await self._line.put(Asked(command, answer))
+        return await answer
+
+    async def _command(self, command: Command) -> Answer:
+        desk, at = self.desk, self.desk.keeper.now()
+        if command.name == "signal":
+            taken = await self.inbox.take(Message("control", "", command.argument.encode(), _nobody))
+            await self._handle(taken)
+            received = taken.receipts[0]
+            return {"ok": True, "key": getattr(received, "key", ""), "outcome": getattr(received, "outcome", "")}
+        if command.key in self._keys:
+            return {"ok": True, "done": "already", "state": desk.state}
+        key = command.key or f"{command.name}-{to_ns(at)}"
+        taken_fact = CommandTaken(at, key, command.name, command.argument)
+        mount = desk.engine.mount.name
+        match command.name:
+            case "halt" | "kill":
+                state = HALTED if command.name == "halt" else KILLED
+                await desk.keeper.keep(
+                    taken_fact,
+                    StateChanged(at, "", state, command.argument or "operator"),
+                    Halted(at, mount, "operator"),
+                )
+            case "resume":
+                desk.latched = ACTIVE
+                again = StateChanged(at, "", RECOVERING, "an operator resumed")
+                await desk.keeper.keep(taken_fact, again, Resumed(at, mount, "operator"))
+            case "flatten":
+                await desk.keeper.keep(StateChanged(at, "", HALTED, "flatten"), Halted(at, mount, "flatten"))
+                await desk.flatten(taken_fact)
+            case "adopt":
+                await desk.keeper.keep(taken_fact)
+                await self.reconciler.adopt()
+            case _:
+                await desk.keeper.keep(taken_fact)
+        self._wants_reconcile = True
+        self._work.set()
+        return {"ok": True, "done": command.name, "state": desk.state}
+
+    def status(self) -> Answer:
+        """What is going on, for people and machines."""
+        desk, now = self.desk, self.desk.keeper.clock.monotonic()
+        mount, engine = desk.engine.mount, desk.engine
+        held = {
+            asset: {"quantity": str(one.quantity), "entry": str(one.entry), "target": _size(mount.targets.get(asset))}
+            for asset, one in mount.ledger.holdings.items()
+            if not one.is_flat
+        }
+        return {
+            "ok": True, "mount": mount.name, "state": desk.state, "epoch": desk.keeper.epoch,
+            "strategy": type(engine.strategy).__name__, "cash": str(mount.ledger.total_cash()), "holdings": held,
+            "orders": [
+                {"order": one.placed.order, "asset": one.placed.asset, "side": one.placed.side, "state": one.state}
+                for one in desk.waiting()
+            ],
+            "in_line": self._line.qsize(), "is_flattening": desk.is_flattening,
+            "reconciled_seconds_ago": None if self._good_at is None else round(now - self._good_at, 1),
+            "market_seconds_ago": None if self.market is None else round(now - self.market.heard_at, 1),
+            "off": {code: str(amount) for code, amount in self.reconciler.off.items() if amount},
+            "loop_lag_seconds": round(self._lag, 3),
+        }  # fmt: skip
+
+    # Housekeeping
+
+    async def _renew(self) -> None:
+        """Keep the lease; a process that lost it ends at once."""
+        clock = self.desk.keeper.clock
+        while not self.stopping.is_set():
+            async with self.desk.keeper.turn:
+                await self.desk.keeper.journal.renew()
+            await self._pause(clock.monotonic() + self.lease_seconds / 3)
+
+    async def _watch_lag(self) -> None:
+        """Notice when something holds up the loop."""
+        clock = self.desk.keeper.clock
+        while not self.stopping.is_set():
+            begin = clock.monotonic()
+            await clock.sleep(0.25)
+            self._lag = max(clock.monotonic() - begin - 0.25, 0.0)
+            if self._lag > LAG_SECONDS:
+                self.log.warning("the loop was held up", seconds=round(self._lag, 3))
+                self._wants_reconcile = True
+
+    async def _pause(self, until: float) -> None:
+        clock = self.desk.keeper.clock
+        while not self.stopping.is_set() and clock.monotonic() < until:
+            await clock.sleep(0.2)
+
+
+async def _nobody() -> None:
+    """Nobody asked to be told."""
+
+
+def _size(target: object) -> str:
+    return "0" if target is None else str(getattr(target, "size", target))
