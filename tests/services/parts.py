@@ -1,6 +1,6 @@
 """Real brokers and databases of our own, on free ports, that may be killed and started again.
 
-Where a program is missing a test skips and says so; where TRADER_TEST_SERVICES=required is set, as in CI, it fails.
+Where a program is missing a test skips and says so; where SERVICES=required is set, as in CI, it fails.
 """
 
 import asyncio
@@ -31,8 +31,8 @@ def program(*names):
         if found:
             return found
     missing = f"{' or '.join(names)} is not installed"
-    if os.environ.get("TRADER_TEST_SERVICES") == "required":
-        pytest.fail(f"{missing}, and TRADER_TEST_SERVICES=required")
+    if os.environ.get("SERVICES") == "required":
+        pytest.fail(f"{missing}, and SERVICES=required")
     pytest.skip(missing)
 
 
