@@ -6,7 +6,7 @@ Paper is the default; money needs `live: true` here and a flag at the command li
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from strategies.loading import StrategyLoadError, largest_size
@@ -14,10 +14,75 @@ from strategies.loading import load as load_strategy
 from trader import setting_values as read
 from trader.core.risk import Limits, never_fits
 from trader.core.view import Strategy
-from trader.settings import Layout, LimitsChoice, Money, Names, SettingsError, StrategyChoice, load
+from trader.settings import (
+    CostsChoice,
+    Count,
+    Duration,
+    File,
+    Layout,
+    LimitsChoice,
+    Money,
+    Names,
+    Part,
+    SettingsError,
+    Share,
+    StrategyChoice,
+    load,
+)
 from trader.yaml_source import Document
 
 VENUES = ("paper", "gate", "mexc")
+Secret = Annotated[SecretStr, BeforeValidator(str)]
+Word = Annotated[str, BeforeValidator(read.word("a text"))]
+
+
+class Mqtt(Part):
+    """A broker that signals come from."""
+
+    host: Word = Field("127.0.0.1", description="where the broker is")
+    port: Count = Field(1883, description="1883, or 8883 with TLS")
+    topic: Word = Field("trader/v1/signals/#", description="what is subscribed, with QoS 1")
+    client_id: Word | None = Field(None, description="the name of the session; none = the name of the run")
+    username: Word | None = Field(None, description="who we are there")
+    password: Secret | None = Field(None, description="better as TRADER_INTAKE__MQTT__PASSWORD or password_file")
+    password_file: File | None = Field(None, description="a file with the password and nothing else")
+    ca: File | None = Field(None, description="the authority of the broker's certificate; given = TLS")
+
+
+class Intake(Part):
+    """Where signals come from, and what may pass."""
+
+    mqtt: Mqtt | None = Field(None, description="a broker")
+    directory: File | None = Field(None, description="a folder in which *.json files appear, one message each")
+    stdin: bool = Field(False, description="one message per line of standard input")
+    keys: dict[str, Path] = Field(
+        default_factory=dict, description="key id: file with its secret; given = every message must be signed"
+    )
+    ttl: Duration = Field("15m", description="how old an event may be to act on; a message may say less or more")
+    drift: Share | None = Field(None, description="how far a price may have moved since an event was issued")
+    max_age: Duration | None = Field(None, description="how old a rating or state may be when it comes")
+    gather: Duration = Field("60s", description="how long the parts of one publication are waited for")
+
+
+class ExecutionChoice(Part):
+    """How orders are carried out."""
+
+    collar: Share = Field(0.005, description="how far from the best price an order may go")
+    validity: Duration = Field("15m", description="how long a buy is pursued after its decision")
+
+
+class Account(Part):
+    """The account at an exchange. Keys are better in files, or in TRADER_ACCOUNT__KEY and TRADER_ACCOUNT__SECRET."""
+
+    name: Word = Field("main", description="tells accounts apart; it is part of every order's name")
+    namespace: Word = Field(
+        "main", description="4 characters a-z and 2-7 that begin our client ids; one per deployment"
+    )
+    key: Secret | None = Field(None, description="the API key")
+    secret: Secret | None = Field(None, description="its secret")
+    key_file: File | None = Field(None, description="a file with the key and nothing else")
+    secret_file: File | None = Field(None, description="a file with the secret and nothing else")
+    url: Word | None = Field(None, description="another address, such as that of `trader loopback`")
 
 
 class Run(Layout):
@@ -33,10 +98,20 @@ class Run(Layout):
     venue: Annotated[Literal["paper", "gate", "mexc"], BeforeValidator(read.one_of(*VENUES))] = Field(
         "paper", description="where orders go"
     )
+    prices: Annotated[Literal["gate", "mexc"], BeforeValidator(read.one_of("gate", "mexc"))] = Field(
+        "gate", description="where paper takes its prices from"
+    )
     capital: Money = Field(description="quote money of this mount")
     assets: Names = Field(description="the universe")
+    timeframe: Duration = Field("1h", description="of the bars that are watched")
     strategy: StrategyChoice
     limits: LimitsChoice = Field(description="what no order may exceed; at least one is needed")
+    costs: CostsChoice = Field(default_factory=CostsChoice, description="what paper assumes")
+    execution: ExecutionChoice = Field(default_factory=ExecutionChoice)
+    account: Account = Field(default_factory=Account)
+    intake: Intake = Field(default_factory=Intake)
+    state: File = Field(Path("../state"), description="folder of the journal and the socket, below it one per name")
+    journal: Word | None = Field(None, description="postgresql://... instead of a file in the folder")
 
 
 def load_run(path: Path) -> tuple[Run, Strategy]:
@@ -52,6 +127,23 @@ def load_run(path: Path) -> tuple[Run, Strategy]:
         raise SettingsError(f"{document.where(('strategy',))} {error}") from error
     _check_limits(settings, strategy, document)
     return settings, strategy
+
+
+def state_folder(settings: Run, path: Path) -> Path:
+    """Where this run keeps what it knows; relative ones count from the folder of the YAML file."""
+    return (path.parent / settings.state / settings.name).resolve()
+
+
+def secret_of(value: SecretStr | None, file: Path | None, home: Path, what: str) -> str:
+    """A secret from where it is; raises SettingsError that never shows it."""
+    if value is not None:
+        return value.get_secret_value()
+    if file is None:
+        raise SettingsError(f"{what}: neither given nor a file with it; see account: in docs/live.md")
+    try:
+        return (home / file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{what}: {home / file}: {error.strerror or error}") from error
 
 
 def _check_limits(settings: Run, strategy: Strategy, document: Document) -> None:

@@ -3,11 +3,9 @@
 The order path uses no threads: a commit is a short call into the driver on the event loop, and durable when it returns.
 """
 
-import hashlib
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,14 +14,14 @@ from sqlalchemy.dialects import sqlite as dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlmodel import Session, SQLModel, select
 
-from trader.adapters.fact_codec import CodecError, decode, encode
+from trader.adapters.fact_codec import decode, encode
+from trader.adapters.journal_chain import GENESIS, Broken, chained, walk
 from trader.adapters.journal_models import project
 from trader.adapters.journal_tables import READ_MODELS, VERSION, FillRow, JournalRow, OrderRow, OutcomeRow, utc_text
 from trader.core.facts import Fact
 from trader.core.records import EpochTaken
 from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseLostError
 
-GENESIS = "0" * 64
 NOW = "(julianday('now') - 2440587.5) * 86400.0"  # the database's clock, in seconds since 1970
 LEASE = f"SELECT epoch, owner, expires, {NOW} FROM lease"  # noqa: S608 - our own text
 TAKE = (
@@ -37,14 +35,6 @@ WAL_FAULT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The first row at which the chain does not hold, and why."""
-
-    seq: int
-    why: str
-
-
 class JournalVersionError(Exception):
     """The file was written by a newer program, or is no journal."""
 
@@ -53,11 +43,6 @@ def wal_fault(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str | N
     """What `doctor` says of this SQLite: it has the fault of the reset of a write-ahead log, or None."""
     fixed = version >= (3, 51, 3) or (3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51)
     return None if fixed or version < (3, 7) else WAL_FAULT.format(version=".".join(map(str, version)))
-
-
-def chained(prev_hash: str, seq: int, epoch: int, kind: str, body: str) -> str:
-    """The hash of a row: over the hash before it and all that the row says."""
-    return hashlib.sha256(f"{prev_hash}|{seq}|{epoch}|{kind}|{body}".encode()).hexdigest()
 
 
 class SqliteJournal:
@@ -215,19 +200,7 @@ class SqliteJournal:
 
     def verify(self) -> Broken | None:
         """Walk the chain; None when every row follows from the one before and is a fact."""
-        before = GENESIS
-        rows = self._database.execute("SELECT seq, epoch, kind, body, prev_hash, hash FROM journal ORDER BY seq")
-        for place, (seq, epoch, kind, body, prev_hash, found) in enumerate(rows, 1):
-            if seq != place:
-                return Broken(place, f"row {place} is missing: the next is {seq}")
-            if prev_hash != before or found != chained(before, seq, epoch, kind, body):
-                return Broken(seq, "the row, or one before it, was changed after it was written")
-            try:
-                decode(body)
-            except CodecError as error:
-                return Broken(seq, str(error))
-            before = found
-        return None
+        return walk(self._database.execute("SELECT seq, epoch, kind, body, prev_hash, hash FROM journal ORDER BY seq"))
 
     def rebuild(self) -> int:
         """Make the read models anew from the facts, in one transaction; returns the number of facts."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Dialect, Index, String, TypeDecorator, UniqueConstraint, text
+from sqlalchemy import BigInteger, Dialect, Index, String, TypeDecorator, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 VERSION = 1  # of the tables; a journal with a higher one was written by a newer program
@@ -134,8 +134,8 @@ class AttemptRow(SQLModel, table=True):
     mount: str
     number: int
     attempt: int
-    signed_ms: int
-    not_after_ms: int
+    signed_ms: int = Field(sa_type=BigInteger)
+    not_after_ms: int = Field(sa_type=BigInteger)
     digest: str
     epoch: int
 
@@ -144,7 +144,17 @@ class FillRow(SQLModel, table=True):
     """A fill, booked once per trade of its venue."""
 
     __tablename__ = "fills"
-    __table_args__ = (Index("one_per_trade", "venue", "asset", "trade", unique=True, sqlite_where=text("trade <> ''")),)
+    __table_args__ = (
+        Index(
+            "one_per_trade",
+            "venue",
+            "asset",
+            "trade",
+            unique=True,
+            sqlite_where=text("trade <> ''"),
+            postgresql_where=text("trade <> ''"),
+        ),
+    )
     seq: int = Field(primary_key=True)
     at: datetime = Field(sa_type=Utc)
     mount: str

@@ -5,6 +5,7 @@ told it cannot know. It keeps a bounded past: the longest look-back that anybody
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,10 @@ class Feed:
             del rows[: -self._keep]
             fresh.append(said.asset)
         return sorted(set(fresh))
+
+    def newest(self) -> dict[str, datetime]:
+        """When the last bar of each asset closed."""
+        return {asset: from_ns(rows[-1][0]) for asset, rows in self._bars.items() if rows}
 
     def is_tradable(self, asset: str) -> bool:
         """Whether the asset is of the universe, has a closed bar, and is not delisted."""

@@ -1,0 +1,39 @@
+"""The chain of the journal: each row's hash covers the row and the hash before it; whoever changes a row breaks the chain."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trader.adapters.fact_codec import CodecError, decode
+
+GENESIS = "0" * 64
+Link = tuple[int, int, str, str, str, str]  # seq, epoch, kind, body, prev_hash, hash
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The first row at which the chain does not hold, and why."""
+
+    seq: int
+    why: str
+
+
+def chained(prev_hash: str, seq: int, epoch: int, kind: str, body: str) -> str:
+    """The hash of a row: over the hash before it and all that the row says."""
+    return hashlib.sha256(f"{prev_hash}|{seq}|{epoch}|{kind}|{body}".encode()).hexdigest()
+
+
+def walk(rows: Iterable[Link]) -> Broken | None:
+    """Walk the chain; None when every row follows from the one before and is a fact."""
+    before = GENESIS
+    for place, (seq, epoch, kind, body, prev_hash, found) in enumerate(rows, 1):
+        if seq != place:
+            return Broken(place, f"row {place} is missing: the next is {seq}")
+        if prev_hash != before or found != chained(before, seq, epoch, kind, body):
+            return Broken(seq, "the row, or one before it, was changed after it was written")
+        try:
+            decode(body)
+        except CodecError as error:
+            return Broken(seq, str(error))
+        before = found
+    return None

@@ -1,0 +1,237 @@
+"""The journal in PostgreSQL: the same tables, chain and fence as in SQLite, for whoever runs a database server already.
+
+A connection that is lost is made anew at the next call; a commit whose answer was lost is recognised when it is repeated.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import asyncpg
+from sqlalchemy.dialects import postgresql as dialect
+from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlmodel import SQLModel
+
+from trader.adapters.fact_codec import decode, encode
+from trader.adapters.journal_chain import GENESIS, Broken, chained, walk
+from trader.adapters.journal_models import Value, project
+from trader.adapters.journal_sqlite import JournalVersionError
+from trader.adapters.journal_tables import READ_MODELS, VERSION, utc_text
+from trader.core.facts import Fact
+from trader.core.records import EpochTaken
+from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseLostError
+
+SECONDS = 10.0  # for any one statement
+LEASE = "SELECT epoch, owner, expires, extract(epoch FROM clock_timestamp())::float8 AS now FROM lease FOR UPDATE"
+TAKE = (
+    "INSERT INTO lease (id, epoch, owner, expires) VALUES (1, $1, $2, extract(epoch FROM clock_timestamp()) + $3) "
+    "ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, owner = excluded.owner, expires = excluded.expires"
+)
+RENEW = "UPDATE lease SET expires = extract(epoch FROM clock_timestamp()) + $1"
+DOWN = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+Row = tuple[int, int, str, str, str, str, str]
+
+
+class Steps:
+    """Collects the statements by which the read models follow a fact, in the placeholders of this database."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, tuple[Value, ...]]] = []
+
+    def execute(self, statement: str, values: tuple[Value, ...], /) -> object:
+        """Note a statement."""
+        parts = statement.split("?")
+        text = "".join(part + (f"${n}" if n < len(parts) else "") for n, part in enumerate(parts, 1))
+        self.steps.append((text, values))
+        return None
+
+
+class PostgresJournal:
+    """The writer of a journal in a database. Until `take` has given it an epoch it may only read."""
+
+    def __init__(self, url: str) -> None:
+        self.epoch = 0
+        self._url, self._owner, self._lease = url, "", 0.0
+        self._connection: asyncpg.Connection | None = None
+        self._turn = asyncio.Lock()
+        self._seq, self._hash, self._in_doubt = 0, GENESIS, False
+        self._where = url.rpartition("@")[2]  # never the part with the password
+
+    async def _open(self) -> "asyncpg.Connection":
+        if self._connection is None or self._connection.is_closed():
+            connection = await asyncpg.connect(self._url, timeout=SECONDS, command_timeout=SECONDS)
+            await connection.execute("SET synchronous_commit = on")
+            await self._set_up(connection)
+            self._connection = connection
+        return self._connection
+
+    async def _set_up(self, connection: "asyncpg.Connection") -> None:
+        speaks = dialect.dialect()  # type: ignore[no-untyped-call]  # sqlalchemy leaves it untyped
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(7215)")
+            if await connection.fetchval("SELECT to_regclass('meta')") is None:
+                for table in SQLModel.metadata.sorted_tables:
+                    await connection.execute(str(CreateTable(table).compile(dialect=speaks)))
+                    for index in table.indexes:
+                        await connection.execute(str(CreateIndex(index).compile(dialect=speaks)))
+                await connection.execute("INSERT INTO meta (name, value) VALUES ('version', $1)", VERSION)
+                return
+            version = await connection.fetchval("SELECT value FROM meta WHERE name = 'version'")
+            if version is None or version > VERSION:
+                raise JournalVersionError(
+                    f"{self._where} has tables of version {version}; this program knows {VERSION}"
+                )
+
+    def _down(self, error: BaseException) -> JournalDownError:
+        return JournalDownError(f"{self._where}: {type(error).__name__} {error}; nothing was lost, give the same again")
+
+    # The lease
+
+    async def take(self, owner: str, *, seconds: float) -> int:
+        """Take the lease and return its epoch; raises LeaseLostError while another's lease runs."""
+        async with self._turn:
+            try:
+                connection = await self._open()
+                async with connection.transaction():
+                    row = await connection.fetchrow(LEASE)
+                    if row is not None and row["owner"] != owner and row["expires"] > row["now"]:
+                        left = row["expires"] - row["now"]
+                        raise LeaseLostError(
+                            f"{self._where}: {row['owner']} holds it for {left:.0f} s more; stop that process, or wait"
+                        )
+                    epoch = (0 if row is None else row["epoch"]) + 1
+                    await connection.execute(TAKE, epoch, owner, seconds)
+                    now = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+                    self._seq, self._hash = await self._head(connection)
+                    taken = EpochTaken(datetime.fromtimestamp(now, UTC), epoch, owner)
+                    rows = self._rows([taken], epoch)
+                    await self._insert(connection, rows, [taken])
+            except DOWN as error:
+                raise self._down(error) from error
+            self.epoch, self._owner, self._lease = epoch, owner, seconds
+            self._seq, self._hash = rows[-1][0], rows[-1][-1]
+            return epoch
+
+    async def renew(self) -> None:
+        """Prolong the lease; raises LeaseLostError when it was taken over."""
+        async with self._turn:
+            try:
+                connection = await self._open()
+                async with connection.transaction():
+                    await self._check_epoch(connection)
+                    await connection.execute(RENEW, self._lease)
+            except DOWN as error:
+                raise self._down(error) from error
+
+    async def _check_epoch(self, connection: "asyncpg.Connection") -> None:
+        row = await connection.fetchrow("SELECT epoch, owner FROM lease FOR UPDATE")
+        if row is None or not self.epoch or row["epoch"] != self.epoch:
+            raise LeaseLostError(
+                f"{self._where}: epoch {self.epoch} may not write; "
+                + (f"{row['owner']} took epoch {row['epoch']}" if row else "nobody took it")
+            )
+
+    # Writing
+
+    async def append(self, facts: Sequence[Fact]) -> int:
+        """Write all the facts and their read models in one transaction; returns the last seq. See ports.Journal."""
+        async with self._turn:
+            rows = self._rows(facts, self.epoch)
+            if not rows:
+                return self._seq
+            try:
+                connection = await self._open()
+                async with connection.transaction():
+                    await self._check_epoch(connection)
+                    if not (self._in_doubt and await self._head(connection) == (rows[-1][0], rows[-1][-1])):
+                        await self._insert(connection, rows, facts)
+            except asyncpg.UniqueViolationError as error:
+                raise AlreadyKeptError(f"{self._where}: {error}") from error
+            except DOWN as error:
+                self._in_doubt = True
+                raise self._down(error) from error
+            self._in_doubt = False
+            self._seq, self._hash = rows[-1][0], rows[-1][-1]
+            return self._seq
+
+    def _rows(self, facts: Sequence[Fact], epoch: int) -> list[Row]:
+        seq, before = self._seq, self._hash
+        rows: list[Row] = []
+        for fact in facts:
+            seq, kind, body = seq + 1, type(fact).__name__, encode(fact)
+            after = chained(before, seq, epoch, kind, body)
+            rows.append((seq, epoch, utc_text(fact.at), kind, body, before, after))
+            before = after
+        return rows
+
+    async def _insert(self, connection: "asyncpg.Connection", rows: Sequence[Row], facts: Sequence[Fact]) -> None:
+        await connection.executemany(
+            "INSERT INTO journal (seq, epoch, at, kind, body, prev_hash, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            rows,
+        )
+        steps = Steps()
+        for row, fact in zip(rows, facts, strict=True):
+            project(steps, row[0], fact)
+        for text, values in steps.steps:
+            await connection.execute(text, *values)
+
+    @staticmethod
+    async def _head(connection: "asyncpg.Connection") -> tuple[int, str]:
+        row = await connection.fetchrow("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1")
+        return (0, GENESIS) if row is None else (row["seq"], row["hash"])
+
+    # Reading
+
+    async def read(self, after: int = 0) -> AsyncIterator[Entry]:
+        """Yield what is kept, in order, from behind the given seq."""
+        async with self._turn:
+            try:
+                connection = await self._open()
+                rows = await connection.fetch("SELECT seq, body FROM journal WHERE seq > $1 ORDER BY seq", after)
+            except DOWN as error:
+                raise self._down(error) from error
+        for seq, body in rows:
+            yield Entry(seq, decode(body))
+
+    async def digest_of(self, key: str) -> str | None:
+        """The digest of the message received under this key, None when there was none."""
+        async with self._turn:
+            try:
+                connection = await self._open()
+                found = await connection.fetchval("SELECT digest FROM receipts WHERE key = $1", key)
+            except DOWN as error:
+                raise self._down(error) from error
+        return None if found is None else str(found)
+
+    async def verify(self) -> Broken | None:
+        """Walk the chain; None when every row follows from the one before and is a fact."""
+        connection = await self._open()
+        rows = await connection.fetch("SELECT seq, epoch, kind, body, prev_hash, hash FROM journal ORDER BY seq")
+        return walk(tuple(row) for row in rows)
+
+    async def rebuild(self) -> int:
+        """Make the read models anew from the facts, in one transaction; returns the number of facts."""
+        connection = await self._open()
+        async with connection.transaction():
+            for table in READ_MODELS:
+                await connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+            rows = await connection.fetch("SELECT seq, body FROM journal ORDER BY seq")
+            for seq, body in rows:
+                steps = Steps()
+                project(steps, seq, decode(body))
+                for text, values in steps.steps:
+                    await connection.execute(text, *values)
+        return len(rows)
+
+    async def close(self) -> None:
+        """Give the lease back and close."""
+        if self._connection is None:
+            return
+        with suppress(*DOWN):
+            if not self._connection.is_closed():
+                statement = "UPDATE lease SET expires = 0 WHERE epoch = $1 AND owner = $2"
+                await self._connection.execute(statement, self.epoch, self._owner)
+        with suppress(*DOWN):
+            await self._connection.close(timeout=2.0)
+        self._connection = None

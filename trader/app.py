@@ -1,0 +1,269 @@
+"""The composition root: from settings to adapters to an engine to a daemon. Live, paper and shadow differ by what is plugged in here."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from trader.adapters.clock import SystemClock
+from trader.adapters.gate import gate_venue
+from trader.adapters.journal_sqlite import SqliteJournal
+from trader.adapters.lock import FolderLock
+from trader.adapters.mexc import mexc_venue
+from trader.adapters.mqtt import Broker, MqttSource
+from trader.adapters.paper_venue import PaperVenue
+from trader.adapters.payloads import Payloads
+from trader.adapters.sources import Directory, StandardInput
+from trader.core.book import Mount
+from trader.core.costs import Costs
+from trader.core.engine import Engine
+from trader.core.feed import Feed
+from trader.core.instants import duration, to_ns
+from trader.core.instruments import Instrument, Terms, exactly
+from trader.core.risk import Gate, Limits
+from trader.core.view import Strategy
+from trader.ports import Clock, Journal, Source, Venue
+from trader.run_settings import Run, secret_of, state_folder
+from trader.runtime.control import Control
+from trader.runtime.daemon import Daemon, Pace
+from trader.runtime.desk import Desk, Execution
+from trader.runtime.inbox import Inbox, Rules
+from trader.runtime.keeper import Keeper
+from trader.runtime.logs import Log, set_up
+from trader.runtime.market import Market
+from trader.runtime.outbox import Outbox
+from trader.runtime.reconcile import Reconciler
+from trader.runtime.recovery import recover
+from trader.runtime.supervise import supervise
+from trader.settings import SettingsError
+
+LEASE_SECONDS = 30.0
+LEAST_BARS = 1_000
+DUST_QUOTE = "0.01"
+
+
+class NotTradableError(ValueError):
+    """An asset of the universe has no market at the venue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One desk with everything around it, recovered from its journal and ready to work."""
+
+    desk: Desk
+    reconciler: Reconciler
+    inbox: Inbox
+    journal: Journal
+    venue: Venue
+
+
+def open_journal(settings: Run, folder: Path) -> Journal:
+    """The journal of a run: a file in its folder, or PostgreSQL."""
+    if settings.journal is None:
+        return SqliteJournal(folder / "journal.db")
+    if settings.journal.startswith("postgresql://"):
+        from trader.adapters.journal_postgres import PostgresJournal  # noqa: PLC0415 - asyncpg is an extra
+
+        return PostgresJournal(settings.journal)
+    raise SettingsError(
+        f"journal = {settings.journal!r}: allowed is postgresql://USER@HOST/NAME, or nothing for a file"
+    )
+
+
+def open_venue(settings: Run, home: Path, folder: Path, clock: Clock, *, is_shadow: bool) -> Venue:
+    """Where orders go: an exchange account, or paper with the prices of one."""
+    builders = {"gate": gate_venue, "mexc": mexc_venue}
+    account, url = settings.account, settings.account.url or ""
+    if settings.venue == "paper" or is_shadow:
+        name = settings.prices if settings.venue == "paper" else settings.venue
+        prices = builders[name](key="", secret="", url=url)
+        costs = Costs(**settings.costs.model_dump())
+        deposit = {"USDT": Decimal(repr(settings.capital))}
+        return PaperVenue(prices, clock, costs=costs, path=folder / "account.jsonl", deposit=deposit)
+    key = secret_of(account.key, account.key_file, home, "account.key")
+    secret = secret_of(account.secret, account.secret_file, home, "account.secret")
+    return builders[settings.venue](key=key, secret=secret, url=url, paces=not url)
+
+
+def secrets_of(settings: Run, home: Path) -> list[str]:
+    """Every secret of a run, so that none of them is ever written."""
+    found = [secret_of(None, path, home, f"intake.keys.{name}") for name, path in settings.intake.keys.items()]
+    for value, file in (
+        (settings.account.key, settings.account.key_file),
+        (settings.account.secret, settings.account.secret_file),
+    ):
+        if value is not None or file is not None:
+            found.append(secret_of(value, file, home, "account"))
+    mqtt = settings.intake.mqtt
+    if mqtt is not None and (mqtt.password is not None or mqtt.password_file is not None):
+        found.append(secret_of(mqtt.password, mqtt.password_file, home, "intake.mqtt.password"))
+    return found
+
+
+def rules_of(settings: Run) -> Rules:
+    """What may pass the door."""
+    intake = settings.intake
+    spans = {
+        name: timedelta(microseconds=duration(text) / 1_000)
+        for name, text in (("ttl", intake.ttl), ("gather", intake.gather), ("max_age", intake.max_age))
+        if text is not None
+    }
+    return replace(Rules(), drift=intake.drift, **spans)
+
+
+def bench(
+    *, name: str, strategy: Strategy, instruments: list[Instrument], capital: Decimal, journal: Journal, venue: Venue,
+    clock: Clock, execution: Execution, limits: Limits | None = None, account: str = "main", namespace: str = "main",
+    quote: str = "USDT", read: Payloads | None = None, rules: Rules | None = None,
+    price: Callable[[str], float | None] = lambda _asset: None, log: Log | None = None, costs: Costs | None = None,
+) -> Bench:  # fmt: skip
+    """Put a desk together; nothing is recovered and nothing is asked yet."""
+    terms: dict[str, Sequence[Terms]] = {
+        one.asset: [Terms(one, (costs or Costs()).fee_on_buy, exactly)] for one in instruments
+    }
+    symbols = {one.asset: one.symbol for one in instruments}
+    zero = exactly(0)
+    mount = Mount(name, terms, {instruments[0].venue: exactly(float(capital))}, zero)
+    gate = Gate(limits) if limits is not None and limits.given() else None
+    keep = max(LEAST_BARS, strategy.wants.bars)
+    engine = Engine(strategy, mount, Feed(list(terms), exactly, keep), exactly, gate)
+    keeper = Keeper(journal, clock)
+    outbox = Outbox(keeper, venue, clock, account=account, namespace=namespace)
+    dust = {one.symbol.partition("/")[0]: Decimal(repr(one.lot or 1e-8)) for one in instruments}
+    reconciler = Reconciler(
+        keeper, venue, outbox, clock, symbols=symbols, quote=quote, dust={**dust, quote: Decimal(DUST_QUOTE)},
+        namespace=namespace,
+    )  # fmt: skip
+    outbox.explains = reconciler.explains
+    desk = Desk(engine, keeper, outbox, venue, clock, symbols=symbols, execution=execution)
+    inbox = Inbox(
+        (read or Payloads()).read, journal, clock, assets=frozenset(symbols), rules=rules or Rules(), price=price
+    )
+    if log is not None:
+        keeper.listeners.append(log.fact)
+    return Bench(desk, reconciler, inbox, journal, venue)
+
+
+async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: bool, log: Log) -> None:
+    """Recover and work until a signal ends it; whatever goes wrong ends it as well."""
+    home, clock = path.parent, SystemClock()
+    folder = _folder(settings, path, is_shadow=is_shadow)
+    journal = open_journal(settings, folder)
+    venue: Venue | None = None
+    try:
+        await journal.take(f"{socket.gethostname()}:{folder}", seconds=LEASE_SECONDS)
+        venue = open_venue(settings, home, folder, clock, is_shadow=is_shadow)
+        instruments = await venue.instruments(settings.assets)
+        _check_universe(settings, instruments)
+        market = Market(
+            venue, clock, symbols={one.asset: one.symbol for one in instruments}, timeframe=settings.timeframe,
+            keep=max(strategy.wants.bars, 300),
+        )  # fmt: skip
+        execution = Execution(
+            collar=settings.execution.collar, fee=settings.costs.fee,
+            validity=timedelta(microseconds=duration(settings.execution.validity) / 1_000),
+        )  # fmt: skip
+        made = bench(
+            name=settings.name, strategy=strategy, instruments=instruments, capital=Decimal(repr(settings.capital)),
+            journal=journal, venue=venue, clock=clock, execution=execution, limits=Limits(**settings.limits.model_dump()),
+            account=settings.account.name, namespace=settings.account.namespace, rules=rules_of(settings),
+            read=Payloads(_keys(settings, home)), price=market.price, log=log, costs=Costs(**settings.costs.model_dump()),
+        )  # fmt: skip
+        daemon = Daemon(
+            made.desk, made.reconciler, made.inbox, [], market, log, Pace(), LEASE_SECONDS
+        )  # fmt: skip
+        daemon.sources = _sources(settings, home, lambda is_up, why: daemon.link_changed("mqtt", is_up, why))
+        await _work(daemon, made, market, strategy, folder, log)
+    finally:
+        if venue is not None:
+            await venue.close()
+        await journal.close()
+
+
+async def _work(
+    daemon: Daemon, made: Bench, market: Market, strategy: Strategy, folder: Path, log: Log
+) -> None:  # fmt: skip
+    desk = made.desk
+    facts = await recover(desk, made.reconciler, made.journal)
+    for fact in facts:
+        daemon.fold(fact)
+    feed = desk.engine.market
+    assert isinstance(feed, Feed)
+    market.newest.update(feed.newest())
+    if (
+        strategy.wants.every is not None and strategy.wants.at is not None
+    ):  # of missed turns, only the last is made up for
+        feed.seek(to_ns(desk.keeper.now()) - duration(strategy.wants.every))
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, daemon.stop)
+    control = Control(folder / "control.sock", daemon.act)
+    await control.open()
+    log.info("started", epoch=desk.keeper.epoch, facts=len(facts), latched=desk.latched)
+    try:
+        await daemon.run()
+    finally:
+        await control.close()
+        log.info("ended")
+
+
+def run(settings: Run, strategy: Strategy, path: Path, *, is_shadow: bool, level: str = "info") -> None:
+    """Run the daemon under its supervisor until it is told to end; raises AlreadyRunningError and LeaseLostError."""
+    folder = _folder(settings, path, is_shadow=is_shadow)
+    lock = FolderLock(folder)
+    lock.take()
+    set_up(secrets_of(settings, path.parent), level=level)
+    log = Log()
+    try:
+        asyncio.run(
+            supervise(lambda: run_once(settings, strategy, path, is_shadow=is_shadow, log=log), SystemClock(), log)
+        )
+    finally:
+        lock.release()
+
+
+def _folder(settings: Run, path: Path, *, is_shadow: bool) -> Path:
+    folder = state_folder(settings, path)
+    return folder / "shadow" if is_shadow else folder
+
+
+def _check_universe(settings: Run, instruments: list[Instrument]) -> None:
+    there = {one.asset for one in instruments}
+    missing = [asset for asset in settings.assets if asset not in there]
+    if missing:
+        raise NotTradableError(
+            f"assets: {', '.join(missing)}: no market at {settings.venue} that can be traded through the API; take them out"
+        )
+
+
+def _keys(settings: Run, home: Path) -> dict[str, str]:
+    return {name: secret_of(None, path, home, f"intake.keys.{name}") for name, path in settings.intake.keys.items()}
+
+
+def _sources(settings: Run, home: Path, tell: Callable[[bool, str], None]) -> list[Source]:
+    intake, found = settings.intake, list[Source]()
+    if intake.directory is not None:
+        found.append(Directory(home / intake.directory))
+    if intake.stdin:
+        found.append(StandardInput())
+    if intake.mqtt is not None:
+        found.append(MqttSource(broker_of(settings, home), tell=tell))
+    return found
+
+
+def broker_of(settings: Run, home: Path) -> Broker:
+    """The broker of a run; raises SettingsError where it has none."""
+    mqtt = settings.intake.mqtt
+    if mqtt is None:
+        raise SettingsError("intake.mqtt: not given")
+    password = None
+    if mqtt.password is not None or mqtt.password_file is not None:
+        password = secret_of(mqtt.password, mqtt.password_file, home, "intake.mqtt.password")
+    return Broker(
+        host=mqtt.host, port=mqtt.port, topic=mqtt.topic, client_id=mqtt.client_id or f"trader-{settings.name}",
+        username=mqtt.username, password=password, ca=None if mqtt.ca is None else home / mqtt.ca,
+    )  # fmt: skip
