@@ -21,9 +21,11 @@ from trader.adapters.sources import Directory, StandardInput
 from trader.core.book import Mount
 from trader.core.costs import Costs
 from trader.core.engine import Engine
+from trader.core.facts import Fact
 from trader.core.feed import Feed
 from trader.core.instants import duration, to_ns
-from trader.core.instruments import Instrument, Terms, exactly
+from trader.core.instruments import Instrument, Terms, exactly, from_terms_row, terms_row
+from trader.core.records import MountStarted
 from trader.core.risk import Gate, Limits
 from trader.core.view import Strategy
 from trader.ports import Clock, Journal, Source, Venue
@@ -38,6 +40,7 @@ from trader.runtime.market import Market
 from trader.runtime.outbox import Outbox
 from trader.runtime.reconcile import Reconciler
 from trader.runtime.recovery import recover
+from trader.runtime.rehearing import Rehearing, rehear
 from trader.runtime.supervise import supervise
 from trader.settings import SettingsError
 
@@ -59,6 +62,8 @@ class Bench:
     inbox: Inbox
     journal: Journal
     venue: Venue
+    instruments: Sequence[Instrument]
+    capital: Decimal
 
 
 def open_journal(settings: Run, folder: Path) -> Journal:
@@ -145,7 +150,28 @@ def bench(
     )
     if log is not None:
         keeper.listeners.append(log.fact)
-    return Bench(desk, reconciler, inbox, journal, venue)
+    return Bench(desk, reconciler, inbox, journal, venue, instruments, capital)
+
+
+async def start(desk: Desk, instruments: Sequence[Instrument], capital: Decimal) -> None:
+    """Write down what is set to work."""
+    at, terms = desk.keeper.now(), tuple(terms_row(one) for one in instruments)
+    mount, strategy = desk.engine.mount.name, desk.engine.strategy
+    await desk.keeper.keep(MountStarted(at, mount, repr(strategy), capital, terms))  # type: ignore[arg-type]
+
+
+def engine_of(start_: MountStarted, strategy: Strategy) -> Engine:
+    """A fresh engine as it was at a recorded start."""
+    instruments = [from_terms_row(row) for row in start_.terms]
+    terms: dict[str, Sequence[Terms]] = {one.asset: [Terms(one, "quote", exactly)] for one in instruments}
+    mount = Mount(start_.mount, terms, {instruments[0].venue: exactly(float(start_.capital))}, exactly(0))
+    keep = max(1_000, strategy.wants.bars)
+    return Engine(strategy, mount, Feed(list(terms), exactly, keep), exactly, None)
+
+
+def rehearse(facts: Sequence[Fact], strategy: Strategy) -> Rehearing:
+    """Tell a recorded session to a fresh engine and compare decision by decision."""
+    return rehear(facts, lambda start_: engine_of(start_, strategy))
 
 
 async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: bool, log: Log) -> None:
@@ -194,6 +220,7 @@ async def _work(
     feed = desk.engine.market
     assert isinstance(feed, Feed)
     market.newest.update(feed.newest())
+    await start(desk, made.instruments, made.capital)
     if (
         strategy.wants.every is not None and strategy.wants.at is not None
     ):  # of missed turns, only the last is made up for

@@ -18,6 +18,7 @@ from trader.core.records import (
     EpochTaken,
     ForeignSeen,
     LinkChanged,
+    MountStarted,
     PastTaught,
     SignalClosed,
     SignalReceived,
@@ -320,7 +321,7 @@ class Resumed:
 Fact = (
     SignalsKnown | BarClosed | PriceSeen | TimerDue | Decided | StrategyFailed | TargetSet | OrderPlaced | OrderSending
     | OrderAccepted | OrderUnknown | OrderAbsent | OrderStuck | AttemptEnded | ZombieSeen | CancelAsked | OrderClosed | OrderCut | Filled
-    | ExitHit | DustLeft | Refused | MemoKept | TimerSet | Halted | Resumed | SignalReceived | SignalClosed | BatchClosed | PastTaught | BalanceSeen
+    | ExitHit | DustLeft | Refused | MemoKept | TimerSet | Halted | Resumed | SignalReceived | SignalClosed | BatchClosed | PastTaught | MountStarted | BalanceSeen
     | BaselineSet | DiscrepancySeen | ForeignSeen | LinkChanged | EpochTaken | StateChanged | CommandTaken
 )  # fmt: skip
 Row = tuple[object, ...]

@@ -49,6 +49,19 @@ class Instrument:
             raise ValueError(f"instrument {self.asset}: delisting_loss = {self.delisting_loss!r} must be from 0 to 1")
 
 
+def terms_row(one: Instrument) -> tuple[str, ...]:
+    """An instrument as texts, for the record of a start: asset, venue, symbol, tick, lot, least notional, fee on a buy."""
+    amounts = ("" if value is None else repr(value) for value in (one.tick, one.lot, one.min_notional))
+    return (one.asset, one.venue, one.symbol, *amounts, one.fee_on_buy or "")
+
+
+def from_terms_row(row: tuple[str, ...]) -> Instrument:
+    """The instrument of such a row."""
+    asset, venue, symbol, tick, lot, least, fee = row
+    steps = [float(text) if text else None for text in (tick, lot, least)]
+    return Instrument(asset, venue, symbol, steps[0], steps[1], steps[2], cast("FeeOnBuy | None", fee or None))
+
+
 class Step:
     """A lot or a tick: rounds to whole multiples; a quotient within 1e-9 of the next multiple counts as it."""
 

@@ -52,6 +52,20 @@ class PastTaught:
 
 
 @dataclass(frozen=True, slots=True)
+class MountStarted:
+    """A process set a strategy to work: its text, the capital, and the terms of each market as texts.
+
+    A row of terms is asset, venue, symbol, tick, lot, least notional, how a buy's fee is taken; empty = none.
+    """
+
+    at: datetime
+    mount: str
+    strategy: str
+    capital: Number
+    terms: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BalanceSeen:
     """A venue said what an account holds of an asset, in all and free."""
 

@@ -15,6 +15,7 @@ from trader.core.facts import (
     Filled,
     OrderClosed,
     OrderPlaced,
+    PriceSeen,
     Refused,
     Resumed,
     SignalsKnown,
@@ -34,7 +35,8 @@ def fold(engine: Engine, facts: Iterable[Fact]) -> None:
     for fact in facts:
         if getattr(fact, "mount", mount.name) != mount.name:
             continue
-        feed.seek(to_ns(fact.at))
+        if isinstance(fact, BarClosed | SignalsKnown | PriceSeen) or hasattr(fact, "mount"):
+            feed.seek(to_ns(fact.at))  # records of the process carry other clocks
         match fact:
             case BarClosed():
                 if feed.learn_bar(fact):

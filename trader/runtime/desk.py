@@ -4,12 +4,13 @@ Orders go out one after another, sells before buys, so that what a sell brought 
 the engine does, and the outbox reports what became of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
 from trader.core.engine import Engine
+from trader.core.expression import Column, Condition
 from trader.core.facts import (
     AttemptEnded,
     BarClosed,
@@ -26,6 +27,7 @@ from trader.core.instants import to_ns
 from trader.core.orders import ABSENT, ACCEPTED, FLYING, PLACED, STUCK, UNKNOWN
 from trader.core.pricing import Unfit, price
 from trader.core.records import CommandTaken, PastTaught, StateChanged
+from trader.core.strategy import Wants
 from trader.ports import Clock, Venue, VenueDownError
 from trader.runtime.keeper import Keeper
 from trader.runtime.outbox import ATTEMPTS, Outbox, Track
@@ -60,8 +62,7 @@ class Desk:
         self._venue, self._clock = venue, clock
         self._flat_again = 0.0
         self._again: dict[tuple[str, int], float] = {}
-        wants = engine.wants
-        self.outcomes = Outcomes(engine.mount.name, (*wants.ratings, *wants.signals))
+        self.outcomes = Outcomes(engine.mount.name, kinds_of(engine.wants))
         keeper.follow = self._follow
         keeper.listeners.append(self.fold)
 
@@ -105,8 +106,10 @@ class Desk:
             self._flat_again = now + self.execution.again_seconds
             async with self.keeper.turn:
                 at = self._clock.now()
-                followed = caused([PriceSeen(at, "flatten", 0.0)], self.engine.flatten(to_ns(at)))
-                await self.keeper.write([*followed, *self.outcomes.closing(followed)])
+                again = CommandTaken(at, f"flatten-{to_ns(at)}", "flatten", "again")
+                followed = caused([again], self.engine.flatten(to_ns(at)))
+                whole = [again, *followed]
+                await self.keeper.write([*whole, *self.outcomes.closing(whole)])
 
     async def flatten(self, command: CommandTaken) -> list[Fact]:
         """Aim everything at nothing, which is a goal and not an event: it is aimed at anew until nothing is held."""
@@ -149,9 +152,11 @@ class Desk:
         """Whether nothing is on its way and nothing waits to be sent."""
         return not self.waiting()
 
-    async def work(self) -> None:
+    async def work(self, concerns: Callable[[Track], bool] = lambda _track: True) -> None:
         """Take every order that is not final one step on; questions without an answer are asked again the next time."""
         for track in self.waiting():
+            if not concerns(track):
+                continue
             try:
                 await self._step(track)
             except VenueDownError:
@@ -213,6 +218,13 @@ class Desk:
 
     def _later(self, track: Track) -> None:
         self._again[key_of(track)] = self._clock.monotonic() + self.execution.again_seconds
+
+
+def kinds_of(wants: Wants) -> set[str]:
+    """The kinds of ratings and signals that a strategy reads, by name, in conditions or in columns."""
+    parts: tuple[Column | Condition, ...] = (*wants.conditions, *wants.columns)
+    read = [source for one in parts for source in one.sources]
+    return {*wants.ratings, *wants.signals, *(kind for _, kind in read if kind)}
 
 
 def key_of(track: Track) -> tuple[str, int]:

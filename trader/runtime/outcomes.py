@@ -102,6 +102,6 @@ class Outcomes:
             return TRADED
         if ends:
             return min(ends)
-        if one.woke:
-            return NO_CHANGE
-        return NOTED if self.wanted & {signal.kind for signal in one.publication.signals} else UNWANTED
+        if not self.wanted & {signal.kind for signal in one.publication.signals}:
+            return UNWANTED
+        return NO_CHANGE if one.woke else NOTED

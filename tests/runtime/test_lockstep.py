@@ -1,0 +1,81 @@
+"""The bot at a loopback exchange decides what a replay of the same tape decides, and a recorded session decides it again."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from backtests import Costs, replay
+from strategies import load
+from trader.app import rehearse
+from trader.core.facts import Decided, OrderPlaced, TargetSet
+from trader.demo import Stage, play, tape_of
+
+CASES = [
+    ("gate", "TopRated", {"kind": "derived_trader", "top": 2, "enter": 60, "exits": [{"fall_by": 0.03}]}),
+    (
+        "mexc",
+        "TopRated",
+        {"kind": "derived_trader", "top": 3, "enter": 50, "every": "1w", "exits": [{"trail_by": 0.05}]},
+    ),
+    ("gate", "FollowSignal", {"kind": "derived_signal", "size": 0.18}),
+    ("mexc", "SmaCross", {"fast": 12, "slow": 36, "size": 0.19, "exits": [{"fall_by": 0.02}, {"rise_by": 0.03}]}),
+]
+
+
+def plan(facts):
+    """What was decided: decisions, targets and orders, without the key by which an order is named."""
+    found = []
+    for fact in facts:
+        match fact:
+            case Decided():
+                found.append(("decided", fact.at, fact.causes, fact.why))
+            case TargetSet():
+                found.append(("target", fact.at, fact.asset, fact.size, fact.exits))
+            case OrderPlaced():
+                found.append(("order", fact.at, fact.asset, fact.side, fact.quantity, fact.why))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("venue", "name", "parameters"), CASES, ids=[f"{one[0]}-{one[1]}" for one in CASES])
+async def test_the_same_tape_gives_the_same_decisions_live_and_in_a_replay(venue, name, parameters, tmp_path):
+    strategy = load(name, parameters)
+    since, until = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 22, tzinfo=UTC)
+    stage = Stage(strategy, venue=venue, since=since, until=until, cash=Decimal(10_000))
+    ended = await play(stage, tmp_path / "j.db")
+    fee = {"gate": 0.002, "mexc": 0.0005}[venue]
+    costs = Costs(fee=fee, half_spread=stage.half_spread, fee_on_buy={"gate": "received", "mexc": "quote"}[venue])
+    replayed = replay(strategy, tape_of(stage), cash=10_000, costs=costs, exact=True)
+    ours, theirs = plan(ended.facts), plan(replayed.facts())
+    assert len([one for one in ours if one[0] == "order"]) > 10
+    for live, back in zip(ours, theirs, strict=True):
+        assert live == back
+    assert ended.cash == Decimal(str(replayed.cash)) or abs(float(ended.cash) - float(replayed.cash)) < 1e-6
+    assert not ended.discrepancies
+    heard = rehearse(ended.facts, strategy)
+    assert heard.differences == []
+    assert heard.same == heard.decisions == len([one for one in ours if one[0] == "decided"]) > 3
+
+
+@pytest.mark.slow
+async def test_every_message_of_a_session_has_exactly_one_outcome(tmp_path):
+    from trader.core.records import SignalClosed, SignalReceived
+
+    strategy = load("TopRated", CASES[0][2])
+    since, until = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 10, tzinfo=UTC)
+    ended = await play(Stage(strategy, since=since, until=until), tmp_path / "j.db")
+    received = [fact for fact in ended.facts if isinstance(fact, SignalReceived)]
+    closed = [fact.key for fact in ended.facts if isinstance(fact, SignalClosed)]
+    assert len(received) > 20
+    assert sorted(closed) == sorted(fact.key for fact in received if not fact.outcome)
+
+
+@pytest.mark.slow
+async def test_another_strategy_on_the_record_is_found_and_called_a_change_of_code(tmp_path):
+    since, until = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 10, tzinfo=UTC)
+    ended = await play(Stage(load("TopRated", CASES[0][2]), since=since, until=until), tmp_path / "j.db")
+    heard = rehearse(ended.facts, load("TopRated", {**CASES[0][2], "top": 1}))
+    assert heard.notes
+    assert {one.reason for one in heard.differences} == {"code"}
+    assert heard.same < heard.decisions

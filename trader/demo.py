@@ -1,0 +1,216 @@
+"""The demo: the whole chain on this machine, without keys or network: a loopback exchange with real candles, real ccxt over a
+socket, messages through the inbox, the journal on disk. What is derived says so.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trader.adapters.ccxt_venue import CcxtVenue
+from trader.adapters.gate import gate_venue
+from trader.adapters.journal_sqlite import SqliteJournal
+from trader.adapters.mexc import mexc_venue
+from trader.adapters.payloads import compose
+from trader.app import Bench, bench, start
+from trader.core.facts import BarClosed, Fact
+from trader.core.records import DiscrepancySeen
+from trader.core.view import Strategy
+from trader.lockstep import Instant, LockStep, MarketClock
+from trader.loopback.exchange import Exchange, Market
+from trader.loopback.gate import GateDialect
+from trader.loopback.mexc import MexcDialect
+from trader.loopback.server import LoopbackServer, VenueClock
+from trader.loopback.wire import Dialect
+from trader.runtime.desk import ACTIVE, Execution
+from trader.runtime.inbox import Rules
+from trader.runtime.logs import Log
+from trader.runtime.recovery import recover
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backtests import Tape
+
+KEY, SECRET = "loopback-key", "loopback-secret"
+FEES = {"gate": ("received", "0.002"), "mexc": ("quote", "0.0005")}
+HALF_SPREAD = 0.0005
+SOURCE = "sample"
+LEAST = Decimal(3)
+RULES = {  # tick and lot
+    "BTC/USDT": ("0.1", "0.000001"), "ETH/USDT": ("0.01", "0.0001"), "BNB/USDT": ("0.1", "0.001"),
+    "SOL/USDT": ("0.01", "0.001"), "XRP/USDT": ("0.0001", "0.1"),
+}  # fmt: skip
+Progress = Callable[[Instant, Bench, Sequence[Fact]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is played: a strategy, an exchange's dialect, a span of the bundled sample, the money."""
+
+    strategy: Strategy
+    venue: str = "gate"
+    timeframe: str = "1h"
+    since: datetime = datetime(2024, 3, 1, tzinfo=UTC)
+    until: datetime = datetime(2024, 5, 1, tzinfo=UTC)
+    cash: Decimal = Decimal(10_000)
+    half_spread: float = HALF_SPREAD
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of it."""
+
+    facts: list[Fact]
+    cash: Decimal
+    holdings: dict[str, Decimal]
+    equity: Decimal
+    requests: int
+    orders_at_venue: int
+    discrepancies: list[DiscrepancySeen] = field(default_factory=list)
+
+
+def markets_of(names: Sequence[str]) -> list[Market]:
+    """The markets of the loopback exchange; ticks and lots are assumed, about as the real ones are."""
+    found = []
+    for name in names:
+        base, _, quote = name.partition("/")
+        tick, lot = map(Decimal, RULES.get(name, ("0.0001", "0.01")))
+        found.append(Market(base, quote, tick, lot, LEAST))
+    return found
+
+
+def frames_of(stage: Stage) -> "tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]":
+    """Bars, ratings and signals of the span."""
+    from backtests.sample import frames
+
+    bars, ratings, signals = frames(stage.timeframe)
+    bars = bars[(bars["ts"] >= stage.since) & (bars["ts"] < stage.until)].reset_index(drop=True)
+    said = [
+        one[(one["known_at"] >= stage.since) & (one["known_at"] <= stage.until)].reset_index(drop=True)
+        for one in (ratings, signals)
+    ]
+    return bars, said[0], said[1]
+
+
+def tape_of(stage: Stage) -> "Tape":
+    """The same history with the same market rules as a tape, for a replay beside it."""
+    import pandas as pd
+
+    from backtests.sample import LABEL
+    from backtests.tape import Tape
+
+    bars, ratings, signals = frames_of(stage)
+    rows = [
+        {"asset": one.symbol, "tick": float(one.tick), "lot": float(one.lot), "min_notional": float(one.least)}
+        for one in markets_of(sorted(bars["asset"].astype(str).unique()))
+    ]
+    return Tape.from_frames(bars, ratings, signals, pd.DataFrame(rows), label=LABEL)
+
+
+def instants_of(stage: Stage) -> list[Instant]:
+    """The history as instants: bars at their close, messages when they were known."""
+    bars, ratings, signals = frames_of(stage)
+    step = timedelta(hours=1) if stage.timeframe == "1h" else timedelta(days=1)
+    closing: dict[datetime, list[BarClosed]] = {}
+    opens: dict[datetime, dict[str, float]] = {}
+    columns = ["ts", "asset", "open", "high", "low", "close", "volume"]
+    for ts, asset, *prices in bars[columns].itertuples(index=False):
+        at = ts.to_pydatetime().astimezone(UTC)
+        closing.setdefault(at + step, []).append(BarClosed(at + step, str(asset), *map(float, prices)))
+        opens.setdefault(at, {})[str(asset)] = float(prices[0])
+    messages: dict[datetime, list[bytes]] = {}
+    for type_, frame in (("rating", ratings), ("state", signals)):
+        for at, body in _messages(frame, type_):
+            messages.setdefault(at, []).append(body)
+    return [
+        Instant(
+            at, tuple(sorted(closing.get(at, ()), key=lambda bar: bar.asset)), tuple(messages.get(at, ())),
+            opens.get(at, {}),
+        )
+        for at in sorted({*closing, *opens, *messages})
+    ]  # fmt: skip
+
+
+def _messages(frame: "pd.DataFrame", type_: str) -> Iterator[tuple[datetime, bytes]]:
+    keys = ["known_at", "as_of", "kind"]
+    for (known, as_of, kind), rows in frame.groupby(keys, sort=True):
+        at, described = (datetime.fromisoformat(str(one)).astimezone(UTC) for one in (known, as_of))
+        values = dict(zip(rows["asset"].astype(str), rows["value"].astype(float), strict=True))
+        body = compose(
+            source=SOURCE, kind=str(kind), values=values, type_=type_, issued_at=at, as_of=described,
+            id_=f"{kind}-{described:%Y%m%dT%H%M}",
+        )  # fmt: skip
+        yield at, body
+
+
+@asynccontextmanager
+async def exchange_of(stage: Stage, names: Sequence[str]) -> AsyncIterator[tuple[Exchange, LoopbackServer, CcxtVenue]]:
+    """A loopback exchange with our money on it, and our way to it."""
+    fee_in, fee = FEES[stage.venue]
+    exchange = Exchange(markets_of(names), fee=Decimal(fee), fee_in=fee_in)
+    exchange.open_account(KEY, SECRET, {"USDT": stage.cash})
+    clock = VenueClock()
+    dialect: Dialect = GateDialect(exchange) if stage.venue == "gate" else MexcDialect(exchange)
+    builder = {"gate": gate_venue, "mexc": mexc_venue}[stage.venue]
+    async with LoopbackServer(dialect, clock) as server:
+        venue = builder(key=KEY, secret=SECRET, url=server.url, paces=False)
+        try:
+            yield exchange, server, venue
+        finally:
+            await venue.close()
+
+
+async def play(stage: Stage, path: Path, *, progress: Progress | None = None, log: Log | None = None) -> Ended:
+    """Play a stage to its end in lock-step; the journal at `path` must be new."""
+    instants = instants_of(stage)
+    names = sorted({asset for one in instants for asset in one.opens})
+    clock, journal = MarketClock(instants[0].at), SqliteJournal(path)
+    async with exchange_of(stage, names) as (exchange, server, venue):
+        await journal.take("demo", seconds=3_600)
+        for asset, price in first_prices(instants).items():
+            exchange.set_price(asset, Decimal(repr(price)), 0, half_spread=Decimal(repr(stage.half_spread)))
+        made = bench(
+            name="demo", strategy=stage.strategy, instruments=await venue.instruments(names), capital=stage.cash,
+            journal=journal, venue=venue, clock=clock, log=log, rules=Rules(max_age=timedelta(days=4)),
+            execution=Execution(collar=0.0, again_seconds=0.05, fee=float(FEES[stage.venue][1])),
+        )  # fmt: skip
+        desk = made.desk
+        await recover(desk, made.reconciler, journal)
+        await made.reconciler.run()
+        await start(desk, made.instruments, stage.cash)
+        await desk.change(ACTIVE, "reconciled")
+
+        async def quote(asset: str, price: float) -> None:
+            exchange.set_price(
+                asset, Decimal(repr(price)), server.clock.now_ms(), half_spread=Decimal(repr(stage.half_spread))
+            )
+
+        async for instant, followed in LockStep(desk, made.inbox, clock, quote).play(instants):
+            if progress is not None:
+                progress(instant, made, followed)
+        await made.reconciler.run()
+        facts = [entry.fact async for entry in journal.read()]
+        await journal.close()
+        ledger = desk.engine.mount.ledger
+        held = {asset: Decimal(str(one.quantity)) for asset, one in ledger.holdings.items() if one.quantity}
+        cash = Decimal(str(ledger.total_cash()))
+        equity = cash + sum(
+            (amount * Decimal(str(desk.engine.market.mark(asset))) for asset, amount in held.items()), Decimal(0)
+        )
+        return Ended(
+            facts, cash, held, equity, len(server.log), len(exchange.orders),
+            [fact for fact in facts if isinstance(fact, DiscrepancySeen)],
+        )  # fmt: skip
+
+
+def first_prices(instants: Sequence[Instant]) -> dict[str, float]:
+    """The first open of each asset."""
+    found: dict[str, float] = {}
+    for one in instants:
+        for asset, price in one.opens.items():
+            found.setdefault(asset, price)
+    return found

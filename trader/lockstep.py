@@ -1,0 +1,113 @@
+"""Lock-step: history played to a real bot, one instant after the other; the next comes when nothing is under way any more.
+
+Two clocks: the market's, which this moves, and that of the protocol – signatures, deadlines, time-outs – which is real. Messages go
+through the inbox, orders through the venue's adapter and a socket to an exchange whose book stands where the tape says.
+At one instant things act in the order of docs/rules.md, 2, so that a replay of the same tape must decide the same.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from trader.core.facts import BarClosed, ExitHit, Fact, TimerDue
+from trader.ports import Message
+from trader.runtime.desk import Desk
+from trader.runtime.inbox import Inbox
+from trader.runtime.outbox import Track
+
+ROUNDS = 2_000  # how often an instant is worked on before the bot counts as stuck
+Quote = Callable[[str, float], Awaitable[None]]
+
+
+class StuckError(RuntimeError):
+    """An order did not come to an end."""
+
+
+class MarketClock:
+    """The market's time for facts, the machine's for waiting."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        """The instant that is being played."""
+        return self.at
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards, of the machine."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, in the machine's time."""
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """What becomes known at one instant, and where the next bars open (empty between bars)."""
+
+    at: datetime
+    bars: tuple[BarClosed, ...]
+    messages: tuple[bytes, ...]
+    opens: Mapping[str, float]
+
+
+class LockStep:
+    """Plays instants to a desk. `quote` puts an asset's price in place at the exchange."""
+
+    def __init__(self, desk: Desk, inbox: Inbox, clock: MarketClock, quote: Quote) -> None:
+        self._desk, self._inbox, self._clock, self._quote = desk, inbox, clock, quote
+
+    async def play(self, instants: Iterable[Instant]) -> AsyncIterator[tuple[Instant, Sequence[Fact]]]:
+        """Play one instant after the other, yielding what followed from each."""
+        for one in instants:
+            yield one, await self._one(one)
+
+    async def _one(self, one: Instant) -> list[Fact]:
+        desk = self._desk
+        self._clock.at = one.at
+        followed = list[Fact]()
+        if one.bars:
+            followed += await self._exits(one.bars)
+        receipts, publications = list[Fact](), list[Fact]()
+        for body in one.messages:
+            taken = await self._inbox.take(Message("tape", "", body, _nobody))
+            for fact in (*taken.receipts, *([taken.publication] if taken.publication else [])):
+                self._inbox.fold(fact)
+            receipts += taken.receipts
+            publications += [taken.publication] if taken.publication else []
+        due = desk.engine.due()
+        timers = [TimerDue(due, desk.engine.mount.name)] if due is not None and due <= one.at else []
+        if one.bars or publications or timers or receipts:
+            followed += await desk.tell(*one.bars, *publications, *timers, beside=receipts)
+        if one.opens:
+            for asset, price in one.opens.items():
+                await self._quote(asset, price)
+            await self._until_quiet(lambda track: track.placed.asset in one.opens)
+        return followed
+
+    async def _exits(self, bars: Sequence[BarClosed]) -> list[Fact]:
+        """Exits that act inside the bars are filled at their price, before anything else is known."""
+        followed = await self._desk.tell(*bars, fires=True)
+        hits = {fact.asset: fact for fact in followed if isinstance(fact, ExitHit)}
+        for asset, hit in hits.items():
+            await self._quote(asset, float(hit.price))
+        if hits:
+            await self._until_quiet(lambda track: track.placed.asset in hits)
+        return followed
+
+    async def _until_quiet(self, concerns: Callable[[Track], bool]) -> None:
+        for _ in range(ROUNDS):
+            if not any(concerns(track) for track in self._desk.waiting()):
+                return
+            await self._desk.work(concerns)
+            if any(concerns(track) for track in self._desk.waiting()):
+                await self._clock.sleep(0.01)
+        stuck = [f"order {one.placed.order} is {one.state}" for one in self._desk.waiting() if concerns(one)]
+        raise StuckError(f"{self._clock.at:%Y-%m-%d %H:%M}: {', '.join(stuck)}")
+
+
+async def _nobody() -> None:
+    """Nobody asked to be told."""

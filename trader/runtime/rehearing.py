@@ -1,0 +1,166 @@
+"""Rehearing: a recorded session told to a fresh engine again, and each of its decisions compared with the one on record.
+
+The engine hears what it heard then: bars, signals, timers, prices, and what venues made of orders. What follows must be what
+followed then. Where it is not, the difference says why it may be, and the comparison goes on from the record.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from trader.core.engine import Engine
+from trader.core.facts import (
+    AttemptEnded,
+    BarClosed,
+    Decided,
+    DustLeft,
+    ExitHit,
+    Fact,
+    Filled,
+    Halted,
+    MemoKept,
+    OrderAbsent,
+    OrderAccepted,
+    OrderClosed,
+    OrderCut,
+    OrderPlaced,
+    OrderSending,
+    OrderStuck,
+    OrderUnknown,
+    PriceSeen,
+    Refused,
+    Resumed,
+    SignalsKnown,
+    StrategyFailed,
+    TargetSet,
+    TimerDue,
+    TimerSet,
+)
+from trader.core.instants import to_ns
+from trader.core.records import CommandTaken, MountStarted, PastTaught
+from trader.core.recovery import fold
+from trader.runtime.desk import caused
+
+TOLD = (BarClosed, SignalsKnown, TimerDue, PriceSeen)
+LEARNT = (
+    OrderSending, OrderAccepted, OrderUnknown, OrderAbsent, OrderStuck, AttemptEnded, OrderClosed, OrderCut, Filled,
+    Halted, Resumed,
+)  # fmt: skip
+ONLY_MADE = (Decided, StrategyFailed, TargetSet, OrderPlaced, Refused, MemoKept, TimerSet, DustLeft)
+MADE = (*ONLY_MADE, ExitHit)
+MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where the record and the engine part: `reason` is code, input, state or fill."""
+
+    place: int
+    reason: str
+    recorded: Fact | None
+    now: Fact | None
+
+
+@dataclass(slots=True)
+class Rehearing:
+    """What came of it."""
+
+    decisions: int = 0
+    same: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class _Tape:
+    """The facts that an engine hears or makes, with a place."""
+
+    def __init__(self, facts: Sequence[Fact]) -> None:
+        self.facts, self.place = facts, 0
+
+    def group(self) -> list[Fact]:
+        """What was told at once: facts from outside that stand together and are of one instant."""
+        first = self.facts[self.place]
+        found = [first]
+        while self.place + len(found) < len(self.facts):
+            after = self.facts[self.place + len(found)]
+            if not isinstance(after, TOLD) or after.at != first.at or isinstance(first, PriceSeen):
+                break
+            found.append(after)
+        return found
+
+
+def rehear(facts: Sequence[Fact], make: Callable[[MountStarted], Engine]) -> Rehearing:
+    """Tell a recorded session again; `make` builds the engine of a start. Raises ValueError where no start is on record."""
+    heard = Rehearing()
+    kept = [fact for fact in facts if isinstance(fact, (*TOLD, *LEARNT, PastTaught, CommandTaken, MountStarted, *MADE))]
+    start = next((fact for fact in kept if isinstance(fact, MountStarted)), None)
+    if start is None:
+        raise ValueError("the journal has no start of a mount: nothing was run on it")
+    engine = make(start)
+    strategy = repr(engine.strategy)
+    tape = _Tape(kept)
+    while tape.place < len(kept):
+        fact, begin = kept[tape.place], tape.place
+        if isinstance(fact, MountStarted) and fact.strategy != strategy and fact.strategy not in heard.notes:
+            heard.notes.append(fact.strategy)
+        followed = caused_by(engine, tape)
+        if not _agree(tape, followed, heard, begin, is_changed=bool(heard.notes)):
+            if len(heard.differences) >= MOST:
+                return heard
+            tape.place = max(tape.place, begin + 1)
+            engine = make(start)
+            fold(engine, kept[: tape.place])
+    return heard
+
+
+def caused_by(engine: Engine, tape: _Tape) -> list[Fact]:
+    """Tell the engine what stands at the tape's place, move on behind it, and return what followed."""
+    fact = tape.facts[tape.place]
+    match fact:
+        case PastTaught(count=count):
+            bars = tape.facts[tape.place + 1 : tape.place + 1 + count]
+            engine.teach(*[bar for bar in bars if isinstance(bar, BarClosed)])
+            tape.place += 1 + count
+            return []
+        case ExitHit():  # it was carried out before its bar was told
+            after = next((n for n in range(tape.place, len(tape.facts)) if isinstance(tape.facts[n], BarClosed)), None)
+            if after is None:
+                tape.place += 1
+                return []
+            bars = [one for one in tape.facts[after:] if isinstance(one, BarClosed) and one.at == tape.facts[after].at]
+            return caused(bars, engine.fire(*bars))
+        case BarClosed() | SignalsKnown() | TimerDue() | PriceSeen():
+            group = tape.group()
+            tape.place += len(group)
+            return caused(group, engine.handle(*group))
+        case CommandTaken(command="flatten"):
+            tape.place += 1
+            return caused([fact], engine.flatten(to_ns(fact.at)))
+        case MountStarted() | CommandTaken():
+            tape.place += 1
+            return []
+        case _ if isinstance(fact, LEARNT):
+            tape.place += 1
+            return caused([fact], engine.learn(fact))
+        case _:
+            return []  # something that nothing explains
+
+
+def _agree(tape: _Tape, followed: Sequence[Fact], heard: Rehearing, begin: int, *, is_changed: bool) -> bool:
+    """Compare what followed with what stands on record next, and move on behind it; false at the first difference."""
+    thoughts = sum(isinstance(now, Decided | StrategyFailed) for now in followed)
+    heard.decisions += thoughts
+    for now in followed:
+        recorded = tape.facts[tape.place] if tape.place < len(tape.facts) else None
+        if recorded != now:
+            reason = "code" if is_changed else "fill" if isinstance(now, OrderClosed) else "state"
+            heard.differences.append(Difference(tape.place, reason, recorded, now))
+            return False
+        tape.place += 1
+    after = tape.facts[tape.place] if tape.place < len(tape.facts) else None
+    if after is not None and (isinstance(after, ONLY_MADE) or tape.place == begin):
+        heard.decisions += isinstance(after, Decided)
+        heard.differences.append(Difference(tape.place, "code" if is_changed else "input", after, None))
+        tape.place += 1
+        return False
+    heard.same += thoughts
+    return True

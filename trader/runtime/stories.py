@@ -1,0 +1,200 @@
+"""Stories that facts tell people: how a signal ended and why, what was held, what each fill brought."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from trader.core.facts import (
+    AttemptEnded,
+    Decided,
+    ExitHit,
+    Fact,
+    Filled,
+    OrderAbsent,
+    OrderAccepted,
+    OrderClosed,
+    OrderPlaced,
+    OrderSending,
+    OrderStuck,
+    OrderUnknown,
+    Refused,
+    SignalsKnown,
+    StrategyFailed,
+    TargetSet,
+    ZombieSeen,
+)
+from trader.core.ledger import QUOTE
+from trader.core.records import BatchClosed, SignalClosed, SignalReceived
+from trader.runtime.outcomes import BY_SIGNAL
+
+ZERO = Decimal(0)
+OF_ORDER = (
+    OrderSending, OrderAccepted, OrderUnknown, OrderAbsent, OrderStuck, AttemptEnded, ZombieSeen, OrderClosed, Filled,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One step of a story."""
+
+    at: datetime
+    what: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FillLine:
+    """A fill with what it was worth; `realised` is the profit of a sell against the average entry, fees taken off."""
+
+    at: datetime
+    mount: str
+    order: int | None
+    asset: str
+    venue: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    value: Decimal
+    fee: Decimal
+    fee_asset: str
+    realised: Decimal
+    trade: str
+    why: str
+
+
+@dataclass(slots=True)
+class Held:
+    """What is held of an asset after some fills."""
+
+    quantity: Decimal = ZERO
+    entry: Decimal = ZERO
+    realised: Decimal = ZERO
+
+
+def outcome_of(facts: Sequence[Fact], key: str) -> str:
+    """How a message ended: at the door or afterwards; `open` where it has not ended."""
+    found = [fact.outcome for fact in facts if isinstance(fact, SignalReceived) and fact.key == key and fact.outcome]
+    found += [fact.outcome for fact in facts if isinstance(fact, SignalClosed) and fact.key == key]
+    return found[0] if found else "open"
+
+
+def keys_like(facts: Iterable[Fact], text: str) -> list[str]:
+    """The keys of publications and messages that are this text, else those that hold it."""
+    keys = dict.fromkeys(
+        fact.key for fact in facts if isinstance(fact, SignalReceived | SignalsKnown | BatchClosed) and fact.key
+    )
+    return [text] if text in keys else [key for key in keys if text in key]
+
+
+def explain(facts: Sequence[Fact], key: str) -> list[Line]:
+    """The chain of one message: received, decided, ordered, filled, closed; empty where nobody knows it."""
+    lines, orders = list[Line](), dict[int, str]()
+    is_current = False
+    for fact in facts:
+        match fact:
+            case SignalReceived(key=name) if name == key:
+                lines.append(Line(fact.at, "received", _received(fact)))
+            case BatchClosed(key=name) if name == key:
+                lines.append(Line(fact.at, "gathered", f"{fact.seen} of {fact.count} messages"))
+            case SignalsKnown(key=name):
+                is_current = name == key
+                if is_current:
+                    said = [f"{one.asset} {one.kind} = {one.value:g}" for one in fact.signals]
+                    more = f" and {len(said) - 6} more" if len(said) > 6 else ""
+                    lines.append(Line(fact.at, "known", ", ".join(said[:6]) + more))
+            case SignalClosed(key=name) if name == key:
+                moved = ", ".join(f"{asset}: {how}" for asset, how in fact.moved)
+                lines.append(Line(fact.at, "outcome", fact.outcome + (f" ({moved})" if moved else "")))
+            case OrderPlaced(cause=cause) if cause == BY_SIGNAL + key:
+                orders[fact.order] = fact.asset
+                lines.append(Line(fact.at, "ordered", _placed(fact)))
+            case Decided() | StrategyFailed() | TargetSet() | Refused() if is_current:
+                lines.append(_thought(fact))
+            case Filled(order=int(number)) if number in orders:
+                lines.append(
+                    Line(
+                        fact.at,
+                        "filled",
+                        f"order {number}: {fact.quantity} at {fact.price}, fee {fact.fee} {fact.fee_asset}",
+                    )
+                )
+            case _ if isinstance(fact, OF_ORDER) and fact.order in orders:
+                lines.append(Line(fact.at, "order", _step(fact)))
+            case _:
+                is_current = is_current and isinstance(fact, OrderPlaced | ExitHit | OrderClosed)
+    return lines
+
+
+def _received(fact: SignalReceived) -> str:
+    ended = f"ended at the door: {fact.outcome}" if fact.outcome else "to be handled"
+    return f"from {fact.source}, {ended}" + (f" ({fact.why})" if fact.why else "")
+
+
+def _placed(fact: OrderPlaced) -> str:
+    amount = f"{fact.quantity}" if fact.quantity is not None else f"for {fact.spend} of money"
+    return f"order {fact.order}: {fact.side} {amount} {fact.asset} at {fact.venue} ({fact.why})"
+
+
+def _thought(fact: Decided | StrategyFailed | TargetSet | Refused) -> Line:
+    match fact:
+        case Decided():
+            text = f"woken by {', '.join(fact.causes)}" + (f": {fact.why}" if fact.why else "")
+            return Line(fact.at, "decided", text)
+        case StrategyFailed():
+            return Line(fact.at, "failed", fact.error)
+        case TargetSet():
+            return Line(fact.at, "target", f"{fact.asset} -> {fact.size}" + (f" ({fact.why})" if fact.why else ""))
+        case Refused():
+            text = f"{fact.asset} by {fact.rule}" + (
+                f": {fact.wanted} wanted, {fact.allowed} allowed" if fact.wanted else ""
+            )
+            return Line(fact.at, "refused", text)
+
+
+def _step(fact: Fact) -> str:
+    match fact:
+        case OrderSending():
+            return f"order {fact.order}: attempt {fact.attempt} as {fact.client_id}, {fact.quantity} at {fact.limit} or better"
+        case OrderAccepted():
+            return f"order {fact.order}: at the venue as {fact.venue_order}"
+        case OrderUnknown(why=why):
+            return f"order {fact.order}: unknown whether it arrived ({why})"
+        case OrderAbsent(evidence=evidence):
+            return f"order {fact.order}: proven not to be there ({evidence})"
+        case OrderStuck(why=why):
+            return f"order {fact.order}: stuck, a person must look ({why})"
+        case AttemptEnded():
+            return f"order {fact.order}: attempt {fact.attempt} is final with {fact.filled} filled"
+        case OrderClosed(reason=reason):
+            return f"order {fact.order}: closed, {reason}"
+        case _:
+            return f"{type(fact).__name__}"
+
+
+def statement(facts: Iterable[Fact]) -> tuple[list[FillLine], dict[str, Held]]:
+    """Every fill with its realised profit, and what is held after all of them."""
+    lines, held = list[FillLine](), dict[str, Held]()
+    for fact in facts:
+        if not isinstance(fact, Filled):
+            continue
+        one = held.setdefault(fact.asset, Held())
+        quantity, price, fee = (Decimal(str(value)) for value in (fact.quantity, fact.price, fact.fee))
+        in_asset, in_quote = fact.fee_asset == fact.asset, fact.fee_asset == QUOTE
+        realised = -fee if in_quote else ZERO
+        if fact.side == "buy":
+            gained = quantity - fee if in_asset else quantity
+            if one.quantity + gained:
+                one.entry = (one.entry * one.quantity + price * gained) / (one.quantity + gained)
+            one.quantity += gained
+        else:
+            realised += (price - one.entry) * quantity
+            one.quantity -= quantity + fee if in_asset else quantity
+        one.realised += realised
+        lines.append(
+            FillLine(
+                fact.at, fact.mount, fact.order, fact.asset, fact.venue, fact.side, quantity, price, quantity * price, fee,
+                fact.fee_asset, realised, fact.trade, fact.why,
+            )
+        )  # fmt: skip
+    return lines, held
