@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trader.cli_run import register
 from trader.output import INTERNAL, NOT_READY, Failure, backtest_json, check_writable, plain, write
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+register(app)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -69,7 +73,7 @@ def trader(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something unforeseen happens.")] = False,
 ) -> None:
-    r"""Trade ratings and signals, and replay them on history through the same engine.
+    """Trade ratings and signals, and replay them on history through the same engine.
 
     \b
     Examples:
@@ -98,7 +102,7 @@ def backtest(
         ),
     ] = None,
 ) -> None:
-    r"""Replay a strategy on history and print what came of it.
+    """Replay a strategy on history and print what came of it.
 
     Progress goes to stderr, the summary to stdout. Files are written whole or not at all.
 
@@ -142,7 +146,7 @@ def backtest(
 def strategies(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    r"""List the bundled strategies with their thesis, parameters and defaults.
+    """List the bundled strategies with their thesis, parameters and defaults.
 
     \b
     Examples:
@@ -169,19 +173,29 @@ def strategies(
 
 @app.command(epilog=CODES)
 def schema(
-    what: Annotated[str, typer.Argument(help="Which file: backtest.", show_default=False)],
+    what: Annotated[str, typer.Argument(help="Which: backtest, run or signal.", show_default=False)],
 ) -> None:
-    r"""Print the JSON Schema of a configuration file, for editors.
+    """Print the JSON Schema of a configuration file, for editors, or of a message, for those who send them.
 
     \b
-    Example:
+    Examples:
       trader schema backtest > config/backtest.schema.json
+      trader schema run > config/run.schema.json
+      trader schema signal
     """
-    if what != "backtest":
-        raise Failure(f"schema {what!r} is unknown; allowed is backtest")
-    from trader.settings import backtest_schema
+    if what == "signal":
+        from trader.adapters.payloads import schema as message_schema
 
-    found = backtest_schema()
+        print(json.dumps(message_schema(), indent=2))
+        return
+    from trader.run_settings import Run
+    from trader.settings import Backtest, Layout
+    from trader.settings import schema as layout_schema
+
+    layouts: dict[str, type[Layout]] = {"backtest": Backtest, "run": Run}
+    if what not in layouts:
+        raise Failure(f"schema {what!r} is unknown; allowed are backtest, run and signal")
+    found = layout_schema(layouts[what])
     found["$defs"]["StrategyChoice"]["allOf"] = [
         {
             "if": {"properties": {"name": {"const": one["name"]}}},
@@ -207,7 +221,7 @@ def schema(
 def check(
     config: Annotated[Path, typer.Argument(help="The YAML file of a run on paper or with money.", show_default=False)],
 ) -> None:
-    r"""Check the configuration of a run as a whole: keys, values, strategy, and sizes against limits.
+    """Check the configuration of a run as a whole: keys, values, strategy, and sizes against limits.
 
     \b
     Examples:

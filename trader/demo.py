@@ -192,6 +192,8 @@ async def play(stage: Stage, path: Path, *, progress: Progress | None = None, lo
         async for instant, followed in LockStep(desk, made.inbox, clock, quote).play(instants):
             if progress is not None:
                 progress(instant, made, followed)
+        for track in desk.waiting():  # nothing opens after the last bar
+            await desk.outbox.give_up(track, "end")
         await made.reconciler.run()
         facts = [entry.fact async for entry in journal.read()]
         await journal.close()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from backtests import Result
     from trader.settings import Backtest
 
-BAD_INPUT, NOT_READY, INTERNAL = 2, 3, 5
+BAD_INPUT, NOT_READY, REFUSED, INTERNAL = 2, 3, 4, 5
 
 
 class Failure(Exception):  # noqa: N818  # it carries an exit code; the error itself is its text

@@ -23,14 +23,26 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("trader.yaml_source", "trader.setting_values"),
     ("trader.settings",),
     ("backtests", "trader.adapters", "trader.runtime", "trader.api", "trader.loopback", "trader.run_settings"),
-    ("trader.app", "trader.cli", "trader.cli_run", "trader.demo", "trader.lockstep", "trader.output"),
+    (
+        "trader.app",
+        "trader.cli",
+        "trader.cli_run",
+        "trader.demo",
+        "trader.lockstep",
+        "trader.output",
+        "trader.rehearsal",
+        "trader.show",
+    ),
 )
 TOP_ROOMS = FLOORS[-1]  # `app` and `cli` hand the rooms below to each other; these import each other, but in no circle
 
 # Outside packages: where each may be imported, and why there.
 OUTSIDE: dict[str, tuple[tuple[str, ...], str]] = {
     "numpy": (("trader/core/*", "strategies/*", "backtests/*"), "columns of bars and ratings"),
-    "pandas": (("backtests/*", "trader/demo.py"), "frames at the notebook face; costs 0.4 s of import, so never below it"),
+    "pandas": (
+        ("backtests/*", "trader/demo.py"),
+        "frames at the notebook face; costs 0.4 s of import, so never below it",
+    ),
     "pyarrow": (("backtests/*",), "reading Parquet"),
     "plotly": (("backtests/*",), "plots of the notebook and the report"),
     "pydantic": (
@@ -62,7 +74,7 @@ OUTSIDE: dict[str, tuple[tuple[str, ...], str]] = {
     "yarl": (("trader/adapters/ccxt_venue.py",), "aiohttp's addresses: what is signed must not be quoted again"),
     "structlog": (("trader/runtime/logs.py", "trader/cli.py"), "one line per fact, set up in one place"),
     "typer": (("trader/cli*.py",), "the command line"),
-    "rich": (("trader/cli*.py", "trader/demo.py"), "tables and progress on a terminal"),
+    "rich": (("trader/cli*.py", "trader/show.py"), "tables and progress on a terminal"),
 }
 
 IMPURE_MODULES = frozenset(

@@ -246,6 +246,17 @@ class JournalReader:
         with Session(self._engine) as session:
             return list(session.exec(select(OutcomeRow).order_by(OutcomeRow.seq)))  # type: ignore[arg-type]
 
+    def facts(self) -> list[Fact]:
+        """Every fact, in order."""
+        with Session(self._engine) as session:
+            return [decode(body) for body in session.exec(select(JournalRow.body).order_by(JournalRow.seq))]  # type: ignore[arg-type]
+
+    def verify(self) -> Broken | None:
+        """Walk the chain; None when every row follows from the one before and is a fact."""
+        with Session(self._engine) as session:
+            rows = session.exec(select(JournalRow).order_by(JournalRow.seq))  # type: ignore[arg-type]
+            return walk((row.seq, row.epoch, row.kind, row.body, row.prev_hash, row.hash) for row in rows)
+
     def length(self) -> int:
         """How many facts are kept."""
         with Session(self._engine) as session:

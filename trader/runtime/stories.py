@@ -25,6 +25,7 @@ from trader.core.facts import (
     ZombieSeen,
 )
 from trader.core.ledger import QUOTE
+from trader.core.orders import PLACED, next_state
 from trader.core.records import BatchClosed, SignalClosed, SignalReceived
 from trader.runtime.outcomes import BY_SIGNAL
 
@@ -61,6 +62,20 @@ class FillLine:
     realised: Decimal
     trade: str
     why: str
+
+
+@dataclass(slots=True)
+class OrderLine:
+    """An order and how it stands."""
+
+    at: datetime
+    order: int
+    asset: str
+    side: str
+    quantity: str
+    why: str
+    state: str = PLACED
+    filled: Decimal = ZERO
 
 
 @dataclass(slots=True)
@@ -170,6 +185,26 @@ def _step(fact: Fact) -> str:
             return f"order {fact.order}: closed, {reason}"
         case _:
             return f"{type(fact).__name__}"
+
+
+def order_lines(facts: Iterable[Fact]) -> list[OrderLine]:
+    """Every order with its state, in the order of placement; a closed one says why."""
+    found: dict[int, OrderLine] = {}
+    for fact in facts:
+        match fact:
+            case OrderPlaced():
+                quantity = f"{fact.quantity}" if fact.quantity is not None else f"for {fact.spend}"
+                found[fact.order] = OrderLine(fact.at, fact.order, fact.asset, fact.side, quantity, fact.why)
+            case OrderClosed(order=number, reason=reason):
+                found[number].state = f"closed: {reason}"
+            case Filled(order=int(number), quantity=quantity):
+                found[number].filled += Decimal(str(quantity))
+            case _ if isinstance(fact, OF_ORDER) and not isinstance(fact, ZombieSeen | Filled | OrderClosed):
+                line = found[fact.order]
+                line.state = next_state(line.state, type(fact).__name__)
+            case _:
+                pass
+    return list(found.values())
 
 
 def statement(facts: Iterable[Fact]) -> tuple[list[FillLine], dict[str, Held]]:
