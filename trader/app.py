@@ -23,7 +23,7 @@ from trader.core.costs import Costs
 from trader.core.engine import Engine
 from trader.core.facts import Fact
 from trader.core.feed import Feed
-from trader.core.instants import duration, to_ns
+from trader.core.instants import SECOND, duration, to_ns
 from trader.core.instruments import Instrument, Terms, exactly, from_terms_row, terms_row
 from trader.core.records import MountStarted
 from trader.core.risk import Gate, Limits
@@ -37,7 +37,7 @@ from trader.runtime.inbox import Inbox, Rules
 from trader.runtime.keeper import Keeper
 from trader.runtime.logs import Log, set_up
 from trader.runtime.market import Market
-from trader.runtime.outbox import Outbox
+from trader.runtime.outbox import FENCE_MS, Outbox
 from trader.runtime.reconcile import Reconciler
 from trader.runtime.recovery import recover
 from trader.runtime.rehearing import Rehearing, rehear
@@ -125,6 +125,7 @@ def bench(
     clock: Clock, execution: Execution, limits: Limits | None = None, account: str = "main", namespace: str = "main",
     quote: str = "USDT", read: Payloads | None = None, rules: Rules | None = None,
     price: Callable[[str], float | None] = lambda _asset: None, log: Log | None = None, costs: Costs | None = None,
+    fence_ms: int = FENCE_MS,
 ) -> Bench:  # fmt: skip
     """Put a desk together; nothing is recovered and nothing is asked yet."""
     terms: dict[str, Sequence[Terms]] = {
@@ -137,7 +138,7 @@ def bench(
     keep = max(LEAST_BARS, strategy.wants.bars)
     engine = Engine(strategy, mount, Feed(list(terms), exactly, keep), exactly, gate)
     keeper = Keeper(journal, clock)
-    outbox = Outbox(keeper, venue, clock, account=account, namespace=namespace)
+    outbox = Outbox(keeper, venue, clock, account=account, namespace=namespace, fence_ms=fence_ms)
     dust = {one.symbol.partition("/")[0]: Decimal(repr(one.lot or 1e-8)) for one in instruments}
     reconciler = Reconciler(
         keeper, venue, outbox, clock, symbols=symbols, quote=quote, dust={**dust, quote: Decimal(DUST_QUOTE)},
@@ -198,7 +199,10 @@ async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: 
             journal=journal, venue=venue, clock=clock, execution=execution, limits=Limits(**settings.limits.model_dump()),
             account=settings.account.name, namespace=settings.account.namespace, rules=rules_of(settings),
             read=Payloads(_keys(settings, home)), price=market.price, log=log, costs=Costs(**settings.costs.model_dump()),
+            fence_ms=duration(settings.execution.fence) * 1_000 // SECOND,
         )  # fmt: skip
+        if settings.execution.settle is not None:
+            venue.settle_seconds = duration(settings.execution.settle) / SECOND
         daemon = Daemon(
             made.desk, made.reconciler, made.inbox, [], market, log, Pace(), LEASE_SECONDS
         )  # fmt: skip

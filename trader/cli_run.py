@@ -1,39 +1,27 @@
 """The commands around a running bot: run it, ask it, stop it, read what it wrote down. It decides nothing."""
 
-import asyncio
-import csv
 import dataclasses
 import json
 import os
-import sys
-from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trader.output import NOT_READY, REFUSED, Failure, plain
+from trader.cli_journal import register as register_readers
+from trader.cli_shared import CODES, AsJson, Config, loaded, run_now, state_of
+from trader.output import NOT_READY, REFUSED, Failure
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from trader.core.facts import Fact
-    from trader.core.view import Strategy
     from trader.run_settings import Run
     from trader.runtime.control import Command
 
-CODES = "Exit codes: 0 done, 2 bad input, 3 not ready, 4 refused, 5 internal error."
-T = TypeVar("T")
-
-Config = Annotated[Path, typer.Argument(help="The YAML file of the run.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Key = Annotated[
     str, typer.Option("--key", help="A name for this command: given twice it is carried out once.", show_default=False)
 ]
 
 signals = typer.Typer(no_args_is_help=True, help="Send a signal, for trying things out.")
-journals = typer.Typer(no_args_is_help=True, help="Check or rebuild a journal, or print its facts.")
 
 
 def register(app: typer.Typer) -> None:
@@ -44,13 +32,8 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=CODES)(resume)
     app.command(epilog=CODES)(flatten)
     app.command(epilog=CODES)(reconcile)
-    app.command(epilog=CODES)(orders)
-    app.command(epilog=CODES)(holdings)
-    app.command(epilog=CODES)(fills)
-    app.command(epilog=CODES)(explain)
-    app.command("replay-journal", epilog=CODES)(replay_journal)
+    register_readers(app)
     app.add_typer(signals, name="signal")
-    app.add_typer(journals, name="journal")
     app.command(epilog=CODES)(loopback)
     app.command(epilog=CODES)(demo)
 
@@ -80,7 +63,7 @@ def run(
     from trader.adapters.lock import AlreadyRunningError
     from trader.ports import LeaseLostError
 
-    settings, strategy = _loaded(config)
+    settings, strategy = loaded(config)
     if shadow and live:
         raise Failure("--shadow sends nothing and --live sends real orders; give one of the two")
     if settings.venue != "paper" and not shadow and not (settings.live and live):
@@ -173,176 +156,6 @@ def reconcile(
     _say(config, "adopt" if adopt else "reconcile", "", key)
 
 
-# Reading what was written down
-
-
-def orders(config: Config, as_json: AsJson = False) -> None:
-    """List every order, the newest last.
-
-    \b
-    Example:
-      trader orders config/paper.yaml
-    """
-    from trader.runtime.stories import order_lines
-
-    rows = order_lines(_facts(config))
-    if as_json:
-        print(json.dumps([plain(row) for row in rows], indent=2))
-        return
-    table = _table("order", "at", "asset", "side", "quantity", "filled", "state", "why")
-    for row in rows:
-        table.add_row(
-            str(row.order), _short(row.at), row.asset, row.side, row.quantity, str(row.filled), row.state, row.why
-        )
-    _print(table)
-
-
-def holdings(config: Config, as_json: AsJson = False) -> None:
-    """List what the bot holds, from its own fills, with the average entry and the profit realised so far.
-
-    \b
-    Example:
-      trader holdings config/paper.yaml
-    """
-    from trader.runtime.stories import statement
-
-    _, held = statement(_facts(config))
-    if as_json:
-        print(json.dumps({asset: plain(one) for asset, one in held.items()}, indent=2))
-        return
-    table = _table("asset", "quantity", "entry", "realised")
-    for asset, one in sorted(held.items()):
-        table.add_row(asset, f"{one.quantity:f}", f"{one.entry:.8g}", f"{one.realised:,.2f}")
-    _print(table)
-
-
-def fills(
-    config: Config,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for taxes and spreadsheets.")] = False,
-) -> None:
-    """List every fill with its value, fee and realised profit (average cost; fees in quote money taken off).
-
-    \b
-    Examples:
-      trader fills config/paper.yaml
-      trader fills config/paper.yaml --csv > fills.csv
-    """
-    from trader.runtime.stories import FillLine, statement
-
-    lines, _ = statement(_facts(config))
-    names = [one.name for one in dataclasses.fields(FillLine)]
-    if as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(names)
-        for line in lines:
-            writer.writerow([_cell(getattr(line, name)) for name in names])
-        return
-    table = _table("at", "asset", "side", "quantity", "price", "value", "fee", "realised", "why")
-    for one in lines:
-        table.add_row(
-            _short(one.at), one.asset, one.side, f"{one.quantity:f}", f"{one.price:f}", f"{one.value:,.2f}",
-            f"{one.fee:.8g} {one.fee_asset}", f"{one.realised:,.2f}", one.why,
-        )  # fmt: skip
-    _print(table)
-
-
-def explain(
-    config: Config,
-    key: Annotated[str, typer.Argument(help="The key of a message, or a part of it.", show_default=False)],
-) -> None:
-    """Tell what became of a signal: received, decided, ordered, filled, and how it ended.
-
-    \b
-    Examples:
-      trader explain config/paper.yaml tokenmetrics/4711
-      trader explain config/paper.yaml derived_trader-20240312
-    """
-    from trader.runtime.stories import explain as told
-    from trader.runtime.stories import keys_like, outcome_of
-
-    facts = _facts(config)
-    keys = keys_like(facts, key)
-    if not keys:
-        raise Failure(
-            f"no signal has the key {key!r}; `trader journal facts {config} --kind SignalReceived` lists them"
-        )
-    if len(keys) > 1:
-        shown = "\n".join(f"  {one}  ({outcome_of(facts, one)})" for one in keys[:20])
-        raise Failure(f"{len(keys)} signals have {key!r} in their key; name one:\n{shown}")
-    print(f"{keys[0]}: {outcome_of(facts, keys[0])}")
-    for line in told(facts, keys[0]):
-        print(f"  {line.at:%Y-%m-%d %H:%M:%S}  {line.what:9} {line.text}")
-
-
-def replay_journal(config: Config, as_json: AsJson = False) -> None:
-    """Tell a recorded session to a fresh engine with this configuration's strategy, and compare decision by decision.
-
-    \b
-    Example:
-      trader replay-journal config/paper.yaml
-    """
-    from trader.app import rehearse
-
-    _, strategy = _loaded(config)
-    try:
-        heard = rehearse(_facts(config), strategy)
-    except ValueError as error:
-        raise Failure(str(error), NOT_READY) from error
-    if as_json:
-        print(json.dumps(plain(heard), indent=2, default=str))
-    else:
-        print(f"{heard.same} of {heard.decisions} decisions are the same")
-        for note in heard.notes:
-            print(f"the record was made by another strategy: {note}")
-        for one in heard.differences:
-            print(f"  {one.reason}: recorded {one.recorded}\n        now      {one.now}")
-    if heard.differences:
-        raise typer.Exit(REFUSED)
-
-
-@journals.command(epilog=CODES)
-def verify(config: Config) -> None:
-    """Walk the chain of hashes from the first fact to the last.
-
-    \b
-    Example:
-      trader journal verify config/paper.yaml
-    """
-    broken, count = _run(_verified(config))
-    if broken is not None:
-        raise Failure(f"row {broken.seq}: {broken.why}", REFUSED)
-    print(f"{count} facts, and each follows from the one before")
-
-
-@journals.command(epilog=CODES)
-def rebuild(config: Config) -> None:
-    """Make the tables that are derived from facts (orders, fills, outcomes) anew. The bot must not be running.
-
-    \b
-    Example:
-      trader journal rebuild config/paper.yaml
-    """
-    print(f"rebuilt from {_run(_rebuilt(config))} facts")
-
-
-@journals.command("facts", epilog=CODES)
-def facts_(
-    config: Config,
-    kind: Annotated[str, typer.Option(help="Only facts of this kind, such as Filled.", show_default=False)] = "",
-    last: Annotated[int, typer.Option(help="Only the last so many; 0 = all.")] = 0,
-) -> None:
-    """Print facts, one JSON object per line.
-
-    \b
-    Examples:
-      trader journal facts config/paper.yaml --last 20
-      trader journal facts config/paper.yaml --kind Filled | jq .price
-    """
-    found = [fact for fact in _facts(config) if not kind or type(fact).__name__ == kind]
-    for fact in found[-last:] if last else found:
-        print(json.dumps(plain(fact), default=str))
-
-
 # Signals
 
 
@@ -369,7 +182,7 @@ def send(
     from trader.ports import PayloadError
     from trader.runtime.control import Command
 
-    settings, _ = _loaded(config)
+    settings, _ = loaded(config)
     try:
         pairs = {name: float(value) for name, _, value in (one.partition("=") for one in values)}
         body = compose(
@@ -395,7 +208,9 @@ def _publish(settings: "Run", config: Path, body: bytes, source: str) -> None:
     from trader.settings import SettingsError
 
     try:
-        _run(publish(dataclasses.replace(broker_of(settings, config.parent), client_id=""), body, f"{TOPIC}/{source}"))
+        run_now(
+            publish(dataclasses.replace(broker_of(settings, config.parent), client_id=""), body, f"{TOPIC}/{source}")
+        )
     except SettingsError as error:
         raise Failure(f"{config}: {error}") from error
     except MqttDownError as error:
@@ -431,7 +246,7 @@ def loopback(
     if venue not in {"gate", "mexc"}:
         raise Failure(f"venue {venue!r}: allowed are gate and mexc")
     try:
-        _run(serve(venue, port=port, deposit=deposit, faults=faults, state=state))
+        run_now(serve(venue, port=port, deposit=deposit, faults=faults, state=state))
     except FaultsError as error:
         raise Failure(str(error)) from error
 
@@ -461,35 +276,12 @@ def demo(
 # Helpers
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
-
-
-def _loaded(config: Path) -> "tuple[Run, Strategy]":
-    from trader.run_settings import load_run
-    from trader.settings import SettingsError
-
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        return load_run(config)
-    except SettingsError as error:
-        raise Failure(str(error)) from error
-
-
-def _folder(config: Path) -> Path:
-    from trader.run_settings import state_folder
-
-    settings, _ = _loaded(config)
-    return state_folder(settings, config)
-
-
 def _asked(config: Path, command: "Command") -> dict[str, object]:
     from trader.runtime.control import NoDaemonError, ask
 
-    path = _folder(config) / "control.sock"
+    path = state_of(config) / "control.sock"
     try:
-        found = _run(ask(path, command))
+        found = run_now(ask(path, command))
     except NoDaemonError as error:
         raise Failure(f"{error}; start it with: trader run {config}", NOT_READY) from error
     if not found.get("ok"):
@@ -502,101 +294,3 @@ def _say(config: Path, name: str, argument: str, key: str) -> None:
 
     found = _asked(config, Command(name, argument, key or f"{name}-{os.getpid()}-{datetime.now(UTC).timestamp()}"))
     print(f"{found.get('done')}: the state is {found.get('state')}")
-
-
-def _facts(config: Path) -> "list[Fact]":
-    return _run(_read(config))
-
-
-async def _read(config: Path) -> "list[Fact]":
-    from trader.ports import JournalDownError
-
-    settings, _ = _loaded(config)
-    folder = _folder(config)
-    try:
-        if settings.journal is not None:
-            from trader.app import open_journal
-
-            journal = open_journal(settings, folder)
-            found = [entry.fact async for entry in journal.read()]
-            await journal.close()
-            return found
-        from trader.adapters.journal_sqlite import JournalReader
-
-        reader = JournalReader(folder / "journal.db")
-        try:
-            return reader.facts()
-        finally:
-            reader.close()
-    except JournalDownError as error:
-        raise Failure(f"{error}; nothing was run with {config} yet?", NOT_READY) from error
-
-
-async def _verified(config: Path) -> Any:  # noqa: ANN401 - what is broken, and how many facts there are
-    settings, _ = _loaded(config)
-    if settings.journal is not None:
-        from trader.adapters.journal_postgres import PostgresJournal
-
-        journal = PostgresJournal(settings.journal)
-        broken = await journal.verify()
-        await journal.close()
-    else:
-        from trader.adapters.journal_sqlite import JournalReader
-        from trader.ports import JournalDownError
-
-        try:
-            reader = JournalReader(_folder(config) / "journal.db")
-        except JournalDownError as error:
-            raise Failure(f"{error}; nothing was run with {config} yet?", NOT_READY) from error
-        broken = reader.verify()
-        reader.close()
-    return broken, len(await _read(config)) if broken is None else 0
-
-
-async def _rebuilt(config: Path) -> int:
-    from trader.adapters.lock import AlreadyRunningError, FolderLock
-
-    settings, _ = _loaded(config)
-    folder = _folder(config)
-    lock = FolderLock(folder)
-    try:
-        lock.take()
-    except AlreadyRunningError as error:
-        raise Failure(f"{error}; stop it first", REFUSED) from error
-    if settings.journal is not None:
-        from trader.adapters.journal_postgres import PostgresJournal
-
-        in_database = PostgresJournal(settings.journal)
-        count = await in_database.rebuild()
-        await in_database.close()
-    else:
-        from trader.adapters.journal_sqlite import SqliteJournal
-
-        if not (folder / "journal.db").exists():
-            raise Failure(f"{folder / 'journal.db'}: no such journal", NOT_READY)
-        journal = SqliteJournal(folder / "journal.db")
-        count = journal.rebuild()
-        await journal.close()
-    lock.release()
-    return count
-
-
-def _table(*names: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    return Table(*names, box=box.SIMPLE)
-
-
-def _print(table: "Table") -> None:
-    from rich.console import Console
-
-    Console().print(table)
-
-
-def _short(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}"
-
-
-def _cell(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else "" if value is None else value

@@ -26,7 +26,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "trader.app",
         "trader.cli",
+        "trader.cli_journal",
         "trader.cli_run",
+        "trader.cli_shared",
         "trader.demo",
         "trader.lockstep",
         "trader.output",

@@ -86,7 +86,7 @@ async def bot(it, name, path, *, strategy=None, owner="test", execution=None):
     mount = Mount("m", terms, {name: D(500)}, D(0))
     engine = Engine(strategy or Follows(), mount, Feed(ASSETS, exactly), exactly, None)
     keeper = Keeper(journal, clock)
-    outbox = Outbox(keeper, it.venue, clock, account="a", namespace="test")
+    outbox = Outbox(keeper, it.venue, clock, account="a", namespace="test", fence_ms=500)
     dust = {one.symbol.partition("/")[0]: D(str(one.lot)) for one in instruments} | {"USDT": D("0.01")}
     reconciler = Reconciler(keeper, it.venue, outbox, clock, symbols=symbols, quote="USDT", dust=dust, namespace="test")
     outbox.explains = reconciler.explains

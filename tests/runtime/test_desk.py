@@ -110,7 +110,6 @@ LOST = [("lost_reply", 1), ("lost_request", 2), ("reset_after", 1), ("status_bef
 @pytest.mark.parametrize(("do", "attempts"), LOST)
 async def test_what_is_not_known_is_found_out_and_not_done_twice(name, do, attempts, tmp_path, monkeypatch):
     monkeypatch.setattr("trader.adapters.ccxt_venue.SEND_SECONDS", 0.3)
-    monkeypatch.setattr("trader.runtime.outbox.VALIDITY_MS", 500)
     path = "POST /order" + ("s" if name == "gate" else "")
     async with house(name, tmp_path / "j.db", {"on": path, "do": do, "nth": 1, "seconds": 9}) as one:
         one.loop.venue.settle_seconds = 0.3
@@ -142,7 +141,6 @@ async def test_a_refusal_ends_the_order_with_the_venues_code(name, tmp_path):
 @both
 async def test_a_decision_that_comes_while_an_order_is_unknown_waits_for_it(name, tmp_path, monkeypatch):
     monkeypatch.setattr("trader.adapters.ccxt_venue.SEND_SECONDS", 0.3)
-    monkeypatch.setattr("trader.runtime.outbox.VALIDITY_MS", 400)
     path = "POST /order" + ("s" if name == "gate" else "")
     async with house(name, tmp_path / "j.db", {"on": path, "do": "lost_reply", "nth": 1, "seconds": 9}) as one:
         one.loop.venue.settle_seconds = 0.3

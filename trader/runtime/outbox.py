@@ -37,7 +37,7 @@ from trader.ports import (
 )
 from trader.runtime.keeper import Keeper
 
-VALIDITY_MS = 5_000
+FENCE_MS = 5_000
 ATTEMPTS = 3
 STUCK_MS = 600_000
 APART_SECONDS = 1.0
@@ -67,11 +67,11 @@ class Outbox:
     """The orders of one account on their way. `explains` says whether balances agree with what is booked; until it is set, none do."""
 
     def __init__(
-        self, keeper: Keeper, venue: Venue, clock: Clock, *, account: str, namespace: str
+        self, keeper: Keeper, venue: Venue, clock: Clock, *, account: str, namespace: str, fence_ms: int = FENCE_MS,
     ) -> None:  # fmt: skip
         self._keeper, self._venue, self._clock = keeper, venue, clock
         keeper.listeners.append(self.fold)
-        self._account, self._namespace = account, namespace
+        self._account, self._namespace, self._fence_ms = account, namespace, fence_ms
         self.explains: Callable[[Mapping[str, Balance]], bool] = lambda _: False
         self.tracks: dict[tuple[str, int], Track] = {}
         self.attempts: dict[str, tuple[str, int, int]] = {}  # client id -> mount, order, attempt
@@ -123,7 +123,7 @@ class Outbox:
         request = OrderRequest(self._venue.client_id(core), symbol, placed.side, quantity, limit)
         signed_ms = await self._venue.now_ms()
         begin = self._clock.monotonic()
-        signed = self._venue.sign(request, signed_ms=signed_ms, not_after_ms=signed_ms + VALIDITY_MS)
+        signed = self._venue.sign(request, signed_ms=signed_ms, not_after_ms=signed_ms + self._fence_ms)
         await self._keep(
             OrderSending(
                 self._clock.now(), placed.mount, placed.order, request.client_id, track.attempt + 1,
@@ -132,7 +132,7 @@ class Outbox:
                 signed_ms, signed.not_after_ms, signed.digest, self._keeper.epoch,
             )
         )  # fmt: skip
-        if self._clock.monotonic() - begin > VALIDITY_MS / 2_000:
+        if self._clock.monotonic() - begin > self._fence_ms / 2_000:
             await self._keep(self._of(track, OrderUnknown, "writing it down took too long: it was not sent"))
             return
         reply = await self._venue.send(signed)

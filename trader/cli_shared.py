@@ -1,0 +1,77 @@
+"""What the commands share: how a configuration is read, how a table looks. It decides nothing."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from trader.output import Failure
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from trader.core.view import Strategy
+    from trader.run_settings import Run
+
+CODES = "Exit codes: 0 done, 2 bad input, 3 not ready, 4 refused, 5 internal error."
+T = TypeVar("T")
+
+Config = Annotated[Path, typer.Argument(help="The YAML file of the run.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def run_now(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end."""
+    return asyncio.run(work)
+
+
+def loaded(config: Path) -> "tuple[Run, Strategy]":
+    """The settings of a run and its strategy; raises Failure with every problem found."""
+    from trader.run_settings import load_run
+    from trader.settings import SettingsError
+
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return load_run(config)
+    except SettingsError as error:
+        raise Failure(str(error)) from error
+
+
+def state_of(config: Path) -> Path:
+    """The folder of a run."""
+    from trader.run_settings import state_folder
+
+    settings, _ = loaded(config)
+    return state_folder(settings, config)
+
+
+def table_of(*names: str) -> "Table":
+    """A table as all commands draw it."""
+    from rich import box
+    from rich.table import Table
+
+    return Table(*names, box=box.SIMPLE)
+
+
+def print_table(table: "Table") -> None:
+    """Print a table."""
+    from rich.console import Console
+
+    for column in table.columns:
+        column.no_wrap = True
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def short(at: datetime) -> str:
+    """An instant to the second."""
+    return f"{at:%m-%d %H:%M:%S}"
+
+
+def cell(value: object) -> object:
+    """A value as a cell of CSV."""
+    return value.isoformat() if isinstance(value, datetime) else "" if value is None else value
