@@ -209,3 +209,42 @@ async def test_nothing_is_opened_while_halted_and_what_is_held_may_leave(name, t
         assert one.held("ETH/USDT") == 0
         agree(one)
         assert [order.side for order in one.loop.account.orders] == ["buy", "sell"]
+
+
+def meanwhile(venue, question, happens):
+    """Let something happen once while the venue is asked a question."""
+    plain, left = getattr(venue, question), [happens]
+
+    async def asked(*args):
+        if left:
+            await left.pop()()
+        return await plain(*args)
+
+    setattr(venue, question, asked)
+
+
+@both
+@pytest.mark.parametrize("question", ["touch", "now_ms"])
+async def test_an_order_that_a_decision_replaces_while_it_is_priced_and_signed_is_not_sent(name, question, tmp_path):
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        await one.rate(BTC=50)
+        meanwhile(one.desk._venue, question, lambda: one.rate(BTC=20))
+        await one.work()
+        facts = await one.facts()
+        agree(one)
+        assert D("0.9") < one.held() < D("1.1")
+    assert len(of(facts, OrderSending)) == 1
+    assert [fact.reason for fact in of(facts, OrderClosed)] == ["replaced", "filled"]
+
+
+@both
+@pytest.mark.parametrize("state", ["halted", "killed"])
+async def test_a_halt_that_comes_while_an_order_is_signed_is_in_time(name, state, tmp_path):
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        await one.rate(BTC=50)
+        meanwhile(one.desk._venue, "now_ms", lambda: one.desk.change(state, "by hand"))
+        await one.work(4)
+        assert one.loop.account.orders == []
+        assert not of(await one.facts(), OrderSending)

@@ -17,7 +17,6 @@ from trader.core.facts import (
     ExitHit,
     Fact,
     OrderClosed,
-    OrderCut,
     OrderPlaced,
     PriceSeen,
     SignalsKnown,
@@ -173,14 +172,15 @@ class Desk:
 
     async def _send(self, track: Track, symbol: str) -> None:
         placed, mount = track.placed, self.engine.mount
-        order = next((one for one in mount.orders.values() if one.number == placed.order), None)
-        assert order is not None, f"order {placed.order} is on its way, but the book does not know it"
         reason = self._forbidden(track)
         if reason is not None:
             if reason:
                 await self.outbox.give_up(track, reason)
             return
         touch = await self._venue.touch(symbol)
+        order = next((one for one in mount.orders.values() if one.number == placed.order), None)
+        if order is None:
+            return  # a decision closed it while we asked
         found = price(
             order, mount, touch.bid, touch.ask, collar=self.execution.collar, fee=self.execution.fee,  # type: ignore[arg-type]
             number=self.engine.number,
@@ -188,10 +188,11 @@ class Desk:
         if isinstance(found, Unfit):
             await self.outbox.give_up(track, found.reason)
             return
-        if found.cut is not None:
-            await self.keeper.keep(OrderCut(self._clock.now(), placed.mount, placed.order, placed.asset, found.cut))
+        if found.cut is not None and not await self.outbox.cut(track, Decimal(found.cut)):
+            return
         await self.outbox.send(
-            track, quantity=Decimal(found.quantity), limit=Decimal(found.limit), symbol=symbol
+            track, quantity=Decimal(found.quantity), limit=Decimal(found.limit), symbol=symbol,
+            may=lambda: self._forbidden(track) is None,
         )  # fmt: skip
 
     def _forbidden(self, track: Track) -> str | None:

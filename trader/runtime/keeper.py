@@ -34,11 +34,17 @@ class Keeper:
         """The instant that a fact of now carries."""
         return self.clock.now()
 
-    async def keep(self, *facts: Fact) -> None:
-        """Let facts about orders, accounts and states be learnt by the engine, and write them with what follows."""
+    async def keep(self, *facts: Fact, when: Callable[[], bool] = lambda: True) -> bool:
+        """Let facts about orders, accounts and states be learnt by the engine, and write them with what follows.
+
+        when: asked once it is our turn; false = nothing is written, because a decision came in between.
+        """
         async with self.turn:
+            if not when():
+                return False
             followed = [] if self.follow is None else self.follow(facts)
             await self.write([*facts, *followed])
+        return True
 
     async def write(self, facts: Sequence[Fact]) -> None:
         """Write facts in one commit within a turn, then tell the listeners; raises JournalDownError when it stays impossible."""

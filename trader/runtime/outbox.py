@@ -16,6 +16,7 @@ from trader.core.facts import (
     OrderAbsent,
     OrderAccepted,
     OrderClosed,
+    OrderCut,
     OrderPlaced,
     OrderSending,
     OrderStuck,
@@ -40,6 +41,8 @@ from trader.runtime.keeper import Keeper
 FENCE_MS = 5_000
 ATTEMPTS = 3
 STUCK_MS = 600_000
+UNSENT = frozenset({PLACED, ABSENT})
+FINAL = frozenset({ACCEPTED, CLOSED})
 APART_SECONDS = 1.0
 BEFORE_MS = 60_000  # scans begin this long before the signature
 
@@ -114,9 +117,13 @@ class Outbox:
             if track.state == SENDING:
                 await self._keep(self._of(track, OrderUnknown, "the process that sent it ended"))
 
-    async def send(self, track: Track, *, quantity: Decimal, limit: Decimal, symbol: str) -> None:
-        """Sign, write down, send once, and write down what came of it."""
-        assert track.state in {PLACED, ABSENT}, track.state
+    async def send(
+        self, track: Track, *, quantity: Decimal, limit: Decimal, symbol: str, may: Callable[[], bool] = lambda: True
+    ) -> None:  # fmt: skip
+        """Sign, write down, send once, and write down what came of it.
+
+        may: asked in the turn in which it is written down, after whatever was decided while it was priced and signed.
+        """
         placed = track.placed
         intent = intent_id(self._account, placed.mount, placed.cause, placed.asset, placed.order)
         core = client_core(self._namespace, intent, track.attempt + 1)
@@ -124,14 +131,17 @@ class Outbox:
         signed_ms = await self._venue.now_ms()
         begin = self._clock.monotonic()
         signed = self._venue.sign(request, signed_ms=signed_ms, not_after_ms=signed_ms + self._fence_ms)
-        await self._keep(
+        is_written = await self._keep(
             OrderSending(
                 self._clock.now(), placed.mount, placed.order, request.client_id, track.attempt + 1,
                 quantity,  # type: ignore[arg-type]  # exact runs pass decimals where numbers stand
                 limit,  # type: ignore[arg-type]
                 signed_ms, signed.not_after_ms, signed.digest, self._keeper.epoch,
-            )
+            ),
+            when=lambda: track.state in UNSENT and may(),
         )  # fmt: skip
+        if not is_written:
+            return
         if self._clock.monotonic() - begin > self._fence_ms / 2_000:
             await self._keep(self._of(track, OrderUnknown, "writing it down took too long: it was not sent"))
             return
@@ -217,23 +227,26 @@ class Outbox:
 
     async def give_up(self, track: Track, reason: str) -> None:
         """Close an order that will not be sent again."""
-        assert track.state in {PLACED, ABSENT}, track.state
         placed = track.placed
-        await self._keep(OrderClosed(self._clock.now(), placed.mount, placed.order, placed.asset, reason))
+        closed = OrderClosed(self._clock.now(), placed.mount, placed.order, placed.asset, reason)
+        await self._keep(closed, when=lambda: track.state in UNSENT)
+
+    async def cut(self, track: Track, amount: Decimal) -> bool:
+        """Give up a part of an order that is not sent; false where a decision closed it meanwhile."""
+        placed = track.placed
+        fact = OrderCut(self._clock.now(), placed.mount, placed.order, placed.asset, amount)  # type: ignore[arg-type]
+        return await self._keep(fact, when=lambda: track.state in UNSENT)
 
     def _of(
         self, track: Track, cls: type[OrderAccepted | OrderUnknown | OrderAbsent | OrderStuck], said: str
     ) -> Fact:  # fmt: skip
         return cls(self._clock.now(), track.placed.mount, track.placed.order, said)
 
-    async def _keep(self, *facts: Fact) -> None:
-        await self._keeper.keep(*facts)
+    async def _keep(self, *facts: Fact, when: Callable[[], bool] = lambda: True) -> bool:
+        return await self._keeper.keep(*facts, when=when)
 
 
 def fee_name(trade: VenueTrade, asset: str) -> str:
     """In which asset a fee was taken, in the ledger's words: quote money, the asset itself, or another's name."""
     base, _, quote = trade.symbol.partition("/")
     return {quote: QUOTE, base: asset}.get(trade.fee_asset, trade.fee_asset)
-
-
-FINAL = frozenset({ACCEPTED, CLOSED})

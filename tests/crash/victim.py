@@ -1,0 +1,59 @@
+"""The `trader` command in a process that kills itself with SIGKILL at its n-th step (VICTIM_STEP), for tests.
+
+Steps are the edges of the protocol: before and after each commit, each request with an order, each acknowledgement.
+"""
+
+import os
+import signal
+import sys
+from itertools import count
+
+from trader.adapters import ccxt_venue, journal_postgres, journal_sqlite, mqtt, sources
+from trader.cli import main
+
+STEP = int(os.environ.get("VICTIM_STEP", "0"))
+steps = count(1)
+
+
+def tick(name):
+    if next(steps) == STEP:
+        print(f"VICTIM {name}", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def edged(cls, method, name):
+    inner = getattr(cls, method)
+
+    async def outer(self, *args, **kwargs):
+        tick(f"before {name}")
+        found = await inner(self, *args, **kwargs)
+        tick(f"after {name}")
+        return found
+
+    setattr(cls, method, outer)
+
+
+def edged_acknowledge(cls):
+    inner = cls._message
+
+    def outer(*args):
+        message = inner(*args)
+        plain = message.acknowledge
+
+        async def acknowledge():
+            tick("before acknowledge")
+            await plain()
+            tick("after acknowledge")
+
+        object.__setattr__(message, "acknowledge", acknowledge)
+        return message
+
+    cls._message = staticmethod(outer) if cls is mqtt.MqttSource else outer
+
+
+edged(journal_sqlite.SqliteJournal, "append", "commit")
+edged(journal_postgres.PostgresJournal, "append", "commit")
+edged(ccxt_venue.CcxtVenue, "send", "send")
+edged_acknowledge(mqtt.MqttSource)
+edged_acknowledge(sources.Directory)
+main(sys.argv[1:])
