@@ -4,23 +4,26 @@ from decimal import Decimal
 
 import pytest
 
-from tests.contracts.worlds import loopback
+from tests.contracts.worlds import loopback, paper, world
 from trader.ports import Accepted, RefusedByVenue, Unclear, VenueDownError
 
 D = Decimal
-pytestmark = pytest.mark.parametrize("name", ["gate", "mexc"])
+every = pytest.mark.parametrize("name", ["gate", "mexc", "paper"])
+wired = pytest.mark.parametrize("name", ["gate", "mexc"])  # what only an exchange with a book and a wire can show
 
 
+@every
 async def test_the_markets_tell_their_rules(name):
-    async with loopback(name) as it:
+    async with world(name) as it:
         btc, eth = await it.venue.instruments(["BTC/USDT", "ETH/USDT", "OFF/USDT", "NONE/USDT"])
     assert (btc.asset, btc.venue, btc.symbol) == ("BTC/USDT", name, "BTC/USDT")
     assert (btc.tick, btc.lot, btc.min_notional) == (0.01, 0.0001, 3.0)
-    assert (eth.lot, btc.fee_on_buy) == (0.001, {"gate": "received", "mexc": "quote"}[name])
+    assert (eth.lot, btc.fee_on_buy) == (0.001, {"gate": "received", "mexc": "quote", "paper": "received"}[name])
 
 
+@every
 async def test_an_order_is_taken_once_filled_and_found_again(name):
-    async with loopback(name) as it:
+    async with world(name) as it:
         request = it.request(quantity="2", limit="101")
         reply = await it.venue.send(await it.sign(request))
         assert isinstance(reply, Accepted)
@@ -30,13 +33,14 @@ async def test_an_order_is_taken_once_filled_and_found_again(name):
         assert not order.is_open
         (trade,) = await it.venue.trades_of(reply.venue_order, "BTC/USDT")
         assert (trade.quantity, trade.price, trade.side) == (D(2), D("100.1"), "buy")
-        assert (trade.fee, trade.fee_asset) == {"gate": (D("0.004"), "BTC"), "mexc": (D("0.1001"), "USDT")}[name]
+        assert (trade.fee, trade.fee_asset) == (D("0.1001"), "USDT") if name == "mexc" else (D("0.004"), "BTC")
         assert trade.venue_order == reply.venue_order
         balances = await it.venue.balances()
-        assert balances["BTC"].total == it.account.held("BTC").available == {"gate": D("1.996"), "mexc": D(2)}[name]
+        assert balances["BTC"].total == it.account.held("BTC").available == (D(2) if name == "mexc" else D("1.996"))
         assert balances["USDT"].free == it.account.held("USDT").available
 
 
+@wired
 async def test_what_the_limit_does_not_reach_is_cancelled_and_the_rest_is_filled(name):
     async with loopback(name) as it:
         it.exchange.set_book("BTC/USDT", [(D(99), D(5))], [(D(100), D("0.5")), (D(101), D("0.25")), (D(103), D(9))], 0)
@@ -51,16 +55,18 @@ async def test_what_the_limit_does_not_reach_is_cancelled_and_the_rest_is_filled
         assert it.account.held("USDT").locked == 0
 
 
+@every
 async def test_nothing_in_reach_is_an_order_without_trades(name):
-    async with loopback(name) as it:
+    async with world(name) as it:
         reply = await it.venue.send(await it.sign(it.request(limit="99", quantity="1")))
         assert isinstance(reply, Accepted)
         assert await it.venue.trades_of(reply.venue_order, "BTC/USDT") == []
         assert it.account.held("USDT").available == 1_000
 
 
+@every
 async def test_a_market_buy_spends_money_and_never_more(name):
-    async with loopback(name) as it:
+    async with world(name) as it:
         request = it.request(spend="25", limit=None)
         reply = await it.venue.send(await it.sign(request))
         assert isinstance(reply, Accepted), reply
@@ -69,6 +75,7 @@ async def test_a_market_buy_spends_money_and_never_more(name):
         assert it.account.held("USDT").available >= 975 - trade.fee
 
 
+@wired
 async def test_a_refusal_has_the_venues_code_and_leaves_no_order(name):
     async with loopback(name) as it:
         cases = [
@@ -83,25 +90,28 @@ async def test_a_refusal_has_the_venues_code_and_leaves_no_order(name):
         assert it.account.orders == []
 
 
+@every
 async def test_what_would_be_rounded_is_refused_before_it_is_signed(name):
-    async with loopback(name) as it:
+    async with world(name) as it:
         for request in (it.request(quantity="0.00015"), it.request(limit="100.001")):
             with pytest.raises(ValueError, match="would be sent as"):
                 await it.sign(request)
 
 
+@every
 async def test_a_request_that_arrives_after_its_end_is_no_order(name):
-    async with loopback(name) as it:
+    async with world(name) as it:
         signed = await it.sign(it.request(), valid_ms=1_000)
         it.clock.skew_ms += 1_500
         reply = await it.venue.send(signed)
         assert isinstance(reply, RefusedByVenue)
-        assert reply.code == {"gate": "REQUEST_EXPIRED", "mexc": "700003"}[name]
+        assert reply.code == ("700003" if name == "mexc" else "REQUEST_EXPIRED")
         assert it.account.orders == []
 
 
+@every
 async def test_the_signed_bytes_are_the_same_for_the_same_request_and_time(name):
-    async with loopback(name) as it:
+    async with world(name) as it:
         request = it.request()
         first, second = (it.venue.sign(request, signed_ms=10**12, not_after_ms=10**12 + 5_000) for _ in range(2))
         assert (first.digest, first.url, first.body) == (second.digest, second.url, second.body)
@@ -124,6 +134,7 @@ UNCLEAR = [
 
 
 @pytest.mark.parametrize(("do", "more", "orders"), UNCLEAR, ids=[f"{do}-{n}" for n, (do, *_) in enumerate(UNCLEAR)])
+@wired
 async def test_an_answer_that_proves_nothing_is_unclear_and_was_asked_once(name, do, more, orders, monkeypatch):
     monkeypatch.setattr("trader.adapters.ccxt_venue.SEND_SECONDS", 0.5)
     async with loopback(name, {"on": "POST /order" + ("s" if name == "gate" else ""), "do": do, **more}) as it:
@@ -133,6 +144,7 @@ async def test_an_answer_that_proves_nothing_is_unclear_and_was_asked_once(name,
         assert sum(asked.startswith("POST") for _, asked in it.server.log) == 1
 
 
+@wired
 async def test_a_scan_shows_everything_of_its_span_over_all_pages(name):
     async with loopback(name) as it:
         begin = await it.venue.now_ms()
@@ -151,8 +163,9 @@ async def test_a_scan_shows_everything_of_its_span_over_all_pages(name):
     assert len({one.trade for one in scan.trades}) == 130
 
 
+@every
 async def test_a_finished_order_is_found_by_scanning_when_the_look_up_forgets_it(name):
-    async with loopback(name) as it:
+    async with world(name) as it:
         request = it.request(quantity="1", limit="101")
         reply = await it.venue.send(await it.sign(request))
         assert isinstance(reply, Accepted)
@@ -163,6 +176,7 @@ async def test_a_finished_order_is_found_by_scanning_when_the_look_up_forgets_it
         assert [one.client_id for one in scan.orders] == [request.client_id]
 
 
+@wired
 async def test_a_resting_order_is_cancelled_and_cancelling_again_is_no_error(name):
     async with loopback(name) as it:
         order = it.exchange.place(
@@ -178,6 +192,7 @@ async def test_a_resting_order_is_cancelled_and_cancelling_again_is_no_error(nam
         assert it.account.held("USDT").available == 1_000
 
 
+@wired
 async def test_a_question_without_an_answer_raises_and_tells_no_secret(name):
     async with loopback(name) as it:
         it.server.is_down = True
@@ -192,6 +207,7 @@ async def test_a_question_without_an_answer_raises_and_tells_no_secret(name):
         it.server.is_down = False
 
 
+@wired
 async def test_a_wrong_key_raises_and_tells_no_secret(name):
     async with loopback(name) as it:
         it.account.secret = "another"
@@ -200,7 +216,37 @@ async def test_a_wrong_key_raises_and_tells_no_secret(name):
         assert "secret-of" not in str(caught.value)
 
 
+@every
 async def test_the_best_prices(name):
-    async with loopback(name) as it:
+    async with world(name) as it:
         touch = await it.venue.touch("BTC/USDT")
     assert (touch.bid, touch.ask) == (D("99.9"), D("100.1"))
+
+
+async def test_a_paper_account_outlives_its_process(tmp_path):
+    path = tmp_path / "account.jsonl"
+    async with paper(path) as it:
+        reply = await it.venue.send(await it.sign(it.request(quantity="2", limit="101")))
+        assert isinstance(reply, Accepted)
+        before = await it.venue.balances()
+    async with paper(path) as it:
+        assert await it.venue.balances() == before
+        assert before["BTC"].total == D("1.996")
+        order = await it.venue.order(reply.venue_order, "BTC/USDT")
+        assert order is not None
+        assert len(await it.venue.trades_of(reply.venue_order, "BTC/USDT")) == 1
+
+
+async def test_paper_refuses_what_an_exchange_refuses():
+    async with paper() as it:
+        for request, code in (
+            (it.request(quantity="1000"), "BALANCE_NOT_ENOUGH"),
+            (it.request(quantity="0.0001"), "AMOUNT_TOO_LITTLE"),
+            (it.request(side="sell", quantity="1", limit="90"), "BALANCE_NOT_ENOUGH"),
+        ):
+            reply = await it.venue.send(await it.sign(request))
+            assert isinstance(reply, RefusedByVenue), reply
+            assert reply.code == code
+        assert it.account.orders == []
+        with pytest.raises(ValueError, match="OFF/USDT is no market here"):
+            await it.sign(it.request(symbol="OFF/USDT"))

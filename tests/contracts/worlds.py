@@ -1,16 +1,20 @@
 """Loopback exchanges with money in them, for tests over real sockets."""
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 from typing import Any
 
 from trader.adapters.ccxt_venue import CcxtVenue
+from trader.adapters.clock import SystemClock
 from trader.adapters.gate import gate_venue
 from trader.adapters.mexc import mexc_venue
+from trader.adapters.paper_venue import PaperVenue
+from trader.core.costs import Costs
 from trader.core.identity import client_core
-from trader.loopback.exchange import Account, Exchange, Market
+from trader.loopback.exchange import Account, Exchange, Held, Market
 from trader.loopback.faults import Fault, Faults
 from trader.loopback.gate import GateDialect
 from trader.loopback.mexc import MexcDialect
@@ -52,6 +56,40 @@ class Loop:
         return self.venue.sign(request, signed_ms=now_ms, not_after_ms=now_ms + valid_ms)
 
 
+class PaperAccount:
+    """The account of a paper venue, seen as one at an exchange."""
+
+    def __init__(self, venue):
+        self.venue = venue
+
+    @property
+    def orders(self):
+        return self.venue.orders
+
+    def held(self, asset):
+        return Held(self.venue.balances_by_asset.get(asset, D(0)), D(0))
+
+
+class SkewedClock(SystemClock):
+    """The machine's clock, moved as a test moves the exchange's."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def now(self):
+        return datetime.fromtimestamp(self.clock.now_ms() / 1_000, UTC)
+
+
+@asynccontextmanager
+async def paper(path=None):
+    """A paper venue that takes its prices from a loopback exchange."""
+    async with loopback("gate") as it:
+        costs = Costs(fee=0.002, half_spread=0.001)
+        venue = PaperVenue(it.venue, SkewedClock(it.clock), costs=costs, path=path, deposit={"USDT": D(1_000)})
+        await venue.instruments(["BTC/USDT", "ETH/USDT"])
+        yield replace(it, venue=venue, account=PaperAccount(venue))
+
+
 @asynccontextmanager
 async def loopback(name, *rules, lag_ms=0, repeats="override", clock=None):
     """A loopback exchange of this name at 100 for a BTC and 10 for an ETH, and a venue that is ready to trade there."""
@@ -71,3 +109,8 @@ async def loopback(name, *rules, lag_ms=0, repeats="override", clock=None):
             await venue.close()
             assert not exchange.unbalanced(), exchange.unbalanced()
             assert not server.dialect.unknown, server.dialect.unknown
+
+
+def world(name, *rules, **more):
+    """A venue of this name that is ready to trade."""
+    return paper() if name == "paper" else loopback(name, *rules, **more)

@@ -141,7 +141,9 @@ class PaperVenue:
         return found
 
     def sign(self, request: OrderRequest, *, signed_ms: int, not_after_ms: int) -> Signed:
-        terms = self._terms[request.symbol]
+        terms = self._terms.get(request.symbol)
+        if terms is None:
+            raise ValueError(f"{request.symbol} is no market here")
         quantity, limit = request.quantity, request.limit
         for name, wanted, sent in (
             ("amount", quantity, None if quantity is None else _lots(terms, quantity)),

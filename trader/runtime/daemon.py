@@ -74,6 +74,7 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             intake = [group.create_task(self._take(source)) for source in self.sources]
             if self.market is not None:
+                self.market.tell = self._market_changed
                 intake.append(group.create_task(self._hear(self.market)))
             working = [group.create_task(loop()) for loop in loops]
             await self.stopping.wait()
@@ -112,6 +113,9 @@ class Daemon:
         self._wants_reconcile = self._wants_reconcile or is_up
         if not self._line.full():
             self._line.put_nowait(LinkChanged(self.desk.keeper.now(), link, is_up, why))
+
+    def _market_changed(self, is_up: bool, why: str) -> None:
+        self.link_changed("market", is_up, why)
 
     async def _events(self) -> None:
         """Handle one thing after the other; what is due by the clock comes first."""

@@ -27,11 +27,12 @@ class Market:
 
     def __init__(
         self, venue: Venue, clock: Clock, *, symbols: Mapping[str, str], timeframe: str, keep: int,
-        every_seconds: float = 5.0, grace_seconds: float = 2.0, tell: Callable[[bool, str], None] = lambda _up, _why: None,
+        every_seconds: float = 5.0, grace_seconds: float = 2.0
     ) -> None:  # fmt: skip
         self._venue, self._clock, self._symbols = venue, clock, symbols
         self._timeframe, self._step = timeframe, timedelta(microseconds=duration(timeframe) / 1_000)
-        self._keep, self._every, self._grace, self._tell = keep, every_seconds, timedelta(seconds=grace_seconds), tell
+        self._keep, self._every, self._grace = keep, every_seconds, timedelta(seconds=grace_seconds)
+        self.tell: Callable[[bool, str], None] = lambda _up, _why: None
         self.newest: dict[str, datetime] = {}
         self.prices: dict[str, float] = {}
         self.heard_at = clock.monotonic()
@@ -58,7 +59,7 @@ class Market:
     def _link(self, is_up: bool, why: str) -> None:
         if is_up != self._is_up:
             self._is_up = is_up
-            self._tell(is_up, why)
+            self.tell(is_up, why)
 
     async def _ask(self) -> Heard:
         bars = await self._bars()

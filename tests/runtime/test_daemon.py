@@ -1,0 +1,205 @@
+"""The daemon at a loopback exchange: intake, exits by price, timers, commands, outages, and an end in order."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.contracts.worlds import loopback
+from tests.services.parts import until
+from trader import Decision, FallBy, Target, Wants
+from trader.adapters.clock import SystemClock
+from trader.adapters.journal_sqlite import SqliteJournal
+from trader.adapters.payloads import compose
+from trader.adapters.sources import Bus
+from trader.app import bench, rehearse, start
+from trader.core.facts import ExitHit, Filled, OrderPlaced
+from trader.core.records import CommandTaken, LinkChanged, SignalClosed, SignalReceived, StateChanged
+from trader.loopback.walk import Walk
+from trader.runtime.control import Command
+from trader.runtime.daemon import Daemon, Pace
+from trader.runtime.desk import Execution
+from trader.runtime.logs import Log
+from trader.runtime.market import Market
+from trader.runtime.recovery import recover
+
+D = Decimal
+ASSETS = ["BTC/USDT", "ETH/USDT"]
+FAST = Pace(reconcile_seconds=0.3, stale_seconds=0.9, idle_seconds=0.05, stop_seconds=5.0)  # a hundred times as fast
+
+
+class Follows:
+    """Holds what the newest rating says, in percent, with a stop; may ask to be woken again."""
+
+    def __init__(self, again=None):
+        self.again = again
+
+    def __repr__(self):
+        return f"Follows({self.again})"
+
+    @property
+    def wants(self):
+        return Wants(ratings=("weight",))
+
+    def decide(self, view):
+        weights = view.ratings("weight")
+        sizes = {asset: weights[asset] / 100 for asset in view.wake.assets}
+        found = Decision.change({a: Target(size, (FallBy(0.1),)) if size else 0.0 for a, size in sizes.items()})
+        return found.wake_at(view.now + self.again) if self.again and "timer" not in view.wake.causes else found
+
+
+@asynccontextmanager
+async def daemon(name, path, *, strategy=None, pace=FAST, market_every=0.05):
+    async with loopback(name) as it:
+        walk = Walk(it.exchange, {"BTC/USDT": D(100), "ETH/USDT": D(10)}, seed=1)
+        walk.past(it.clock.now_ms(), 5)
+        journal, clock, bus = SqliteJournal(path), SystemClock(), Bus()
+        await journal.take("test", seconds=60)
+        instruments = await it.venue.instruments(ASSETS)
+        market = Market(
+            it.venue, clock, symbols={one.asset: one.symbol for one in instruments}, timeframe="1h", keep=5,
+            every_seconds=market_every,
+        )  # fmt: skip
+        made = bench(
+            name="m", strategy=strategy or Follows(), instruments=instruments, capital=D(500), journal=journal,
+            venue=it.venue, clock=clock, namespace="test", price=market.price, fence_ms=400,
+            execution=Execution(collar=0.005, again_seconds=0.05, fee=0.002),
+        )  # fmt: skip
+        one = Daemon(made.desk, made.reconciler, made.inbox, [bus], market, Log(), pace)
+        for fact in await recover(made.desk, made.reconciler, journal):
+            one.fold(fact)
+        await start(made.desk, made.instruments, made.capital)
+        task = asyncio.create_task(one.run())
+        try:
+            await until(lambda: task.done() or (made.desk.state == "active" and made.desk.engine.market.newest()))
+            yield it, one, bus, journal
+        finally:
+            one.stop()
+            async with asyncio.timeout(10):
+                await task
+            await journal.close()
+
+
+def rating(number, **weights):
+    from datetime import UTC, datetime
+
+    values = {f"{asset}/USDT": float(weight) for asset, weight in weights.items()}
+    return compose(
+        source="test", kind="weight", values=values, type_="rating", issued_at=datetime.now(UTC), id_=f"{number}"
+    )
+
+
+async def facts(journal, *kinds):
+    found = [entry.fact async for entry in journal.read()]
+    return [fact for fact in found if not kinds or isinstance(fact, kinds)]
+
+
+def held(one, asset="BTC/USDT"):
+    holding = one.desk.engine.mount.held(asset)
+    return D(0) if holding is None else holding.quantity
+
+
+@pytest.mark.parametrize("name", ["gate", "mexc"])
+async def test_a_message_is_kept_before_it_is_acknowledged_and_becomes_a_holding(name, tmp_path):
+    async with daemon(name, tmp_path / "j.db") as (_, one, bus, journal):
+        first = rating(1, BTC=50)
+        kept = await bus.publish(first)
+        async with asyncio.timeout(5):
+            await kept.wait()
+        assert [fact.key for fact in await facts(journal, SignalReceived)] == ["test/1"]
+        await until(lambda: held(one) > 2 and one.desk.is_quiet)
+        await bus.publish(first)
+        await bus.publish(rating(2, BTC=0))
+        await until(lambda: not held(one) and one.desk.is_quiet)
+        received = await facts(journal, SignalReceived)
+        assert [fact.outcome for fact in received] == ["", "duplicate", ""]
+        assert [fact.outcome for fact in await facts(journal, SignalClosed)] == ["traded", "traded"]
+        assert rehearse(await facts(journal), Follows()).differences == []
+
+
+async def test_a_price_that_reaches_the_stop_sells(tmp_path):
+    async with daemon("gate", tmp_path / "j.db") as (it, one, bus, journal):
+        await bus.publish(rating(1, BTC=50))
+        await until(lambda: held(one) > 2 and one.desk.is_quiet)
+        it.exchange.set_price("BTC/USDT", D(85), 0, half_spread=D("0.001"))
+        await until(lambda: not held(one) and one.desk.is_quiet)
+        (hit,) = await facts(journal, ExitHit)
+        assert hit.price < 90
+        assert rehearse(await facts(journal), Follows()).differences == []
+
+
+async def test_a_timer_wakes_when_it_is_due(tmp_path):
+    strategy = Follows(timedelta(seconds=0.4))
+    async with daemon("gate", tmp_path / "j.db", strategy=strategy) as (_, one, bus, _journal):
+        await bus.publish(rating(1, BTC=50))
+        await until(lambda: any("timer" in row[3] for row in one.desk.engine.rows if row[0].__name__ == "Decided"))
+
+
+async def test_commands_are_carried_out_once_per_key_and_survive(tmp_path):
+    async with daemon("gate", tmp_path / "j.db") as (_, one, bus, journal):
+        await bus.publish(rating(1, BTC=50))
+        await until(lambda: held(one) > 2 and one.desk.is_quiet)
+        assert (await one.act(Command("halt", "lunch", "k1")))["state"] == "halted"
+        assert (await one.act(Command("halt", "lunch", "k1")))["done"] == "already"
+        await bus.publish(rating(2, ETH=30))
+        await asyncio.sleep(0.3)
+        assert held(one, "ETH/USDT") == 0
+        await one.act(Command("resume", "", "k2"))
+        await until(lambda: one.desk.state == "active")
+        await bus.publish(rating(3, ETH=30))
+        await until(lambda: held(one, "ETH/USDT") > 0 and one.desk.is_quiet)
+        assert len(await facts(journal, CommandTaken)) == 2
+        status = one.status()
+        assert status["state"] == "active"
+        assert set(status["holdings"]) == {"BTC/USDT", "ETH/USDT"}
+        assert rehearse(await facts(journal), Follows()).differences == []
+
+
+async def test_flatten_is_a_goal_that_is_pursued_until_nothing_is_held(tmp_path):
+    async with daemon("gate", tmp_path / "j.db") as (it, one, bus, journal):
+        await bus.publish(rating(1, BTC=40, ETH=40))
+        await until(lambda: held(one) > 1 and held(one, "ETH/USDT") > 1 and one.desk.is_quiet)
+        it.server.is_down = True
+        await one.act(Command("flatten", "", "k1"))
+        await asyncio.sleep(1.0)
+        assert held(one) > 1
+        it.server.is_down = False
+        await until(lambda: not held(one) and not held(one, "ETH/USDT") and one.desk.is_quiet)
+        assert one.desk.state == "halted"
+        assert {fact.side for fact in await facts(journal, Filled)} == {"buy", "sell"}
+
+
+async def test_an_exchange_that_is_away_for_ten_minutes_a_hundred_times_as_fast(tmp_path):
+    async with daemon("gate", tmp_path / "j.db") as (it, one, bus, journal):
+        await bus.publish(rating(1, BTC=50))
+        await until(lambda: held(one) > 2 and one.desk.is_quiet)
+        it.server.is_down = True
+        kept = await bus.publish(rating(2, BTC=0, ETH=40))
+        async with asyncio.timeout(2):
+            await kept.wait()
+        await until(lambda: one.desk.state == "recovering")
+        await asyncio.sleep(5.0)
+        it.server.is_down = False
+        await until(lambda: one.desk.state == "active" and one.desk.is_quiet)
+        assert held(one) == 0
+        assert held(one, "ETH/USDT") > 1
+        assert len(it.account.orders) == 3
+        links = await facts(journal, LinkChanged)
+        assert [fact.state for fact in await facts(journal, StateChanged)][-1] == "active"
+        assert [fact.is_up for fact in links if fact.link == "market"][-2:] == [False, True]
+
+
+async def test_a_withdrawal_by_hand_stops_opening_until_an_operator_adopts_it(tmp_path):
+    async with daemon("gate", tmp_path / "j.db") as (it, one, bus, journal):
+        it.exchange.deposit(it.account, "USDT", D(-100))
+        await until(lambda: one.desk.state == "reducing")
+        await bus.publish(rating(1, BTC=20))
+        await asyncio.sleep(0.3)
+        assert it.account.orders == []
+        await one.act(Command("adopt", "", "k1"))
+        await until(lambda: one.desk.state == "active")
+        await bus.publish(rating(2, BTC=30))
+        await until(lambda: held(one) > 1)
+        assert [fact.side for fact in await facts(journal, OrderPlaced)][-1] == "buy"
