@@ -224,6 +224,7 @@ async def _work(
     feed = desk.engine.market
     assert isinstance(feed, Feed)
     market.newest.update(feed.newest())
+    desk.heard = market.fresh
     await start(desk, made.instruments, made.capital)
     if (
         strategy.wants.every is not None and strategy.wants.at is not None

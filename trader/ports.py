@@ -250,6 +250,9 @@ class Venue(Protocol):
     async def now_ms(self) -> int:
         """The venue's clock."""
 
+    async def signing_ms(self) -> int:
+        """The venue's clock as far as it is known without asking anew: good enough to sign with, never to prove with."""
+
     async def instruments(self, assets: Sequence[str]) -> list[Instrument]:
         """The tradable markets of these assets against the account's money."""
 

@@ -104,6 +104,7 @@ async def test_a_full_disk(tmp_path):
         orders = len(it.exchange.orders)
         await asyncio.sleep(1.0)
         assert len(it.exchange.orders) == orders, "orders left while nothing could be written"
+        assert list((tmp_path / "inbox").glob("*.json")), "everything was taken: the disk was not full"
         resource.prlimit(it.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         await it.healed(90)
         await it.stop()

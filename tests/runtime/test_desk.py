@@ -224,7 +224,7 @@ def meanwhile(venue, question, happens):
 
 
 @both
-@pytest.mark.parametrize("question", ["touch", "now_ms"])
+@pytest.mark.parametrize("question", ["touch", "signing_ms"])
 async def test_an_order_that_a_decision_replaces_while_it_is_priced_and_signed_is_not_sent(name, question, tmp_path):
     async with house(name, tmp_path / "j.db") as one:
         await one.bar()
@@ -244,7 +244,7 @@ async def test_a_halt_that_comes_while_an_order_is_signed_is_in_time(name, state
     async with house(name, tmp_path / "j.db") as one:
         await one.bar()
         await one.rate(BTC=50)
-        meanwhile(one.desk._venue, "now_ms", lambda: one.desk.change(state, "by hand"))
+        meanwhile(one.desk._venue, "signing_ms", lambda: one.desk.change(state, "by hand"))
         await one.work(4)
         assert one.loop.account.orders == []
         assert not of(await one.facts(), OrderSending)

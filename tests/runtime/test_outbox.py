@@ -103,6 +103,9 @@ class HostileVenue:
         self.world.pass_time(0.01)
         return self.world.now_ms()
 
+    async def signing_ms(self):
+        return await self.now_ms()
+
     def sign(self, request, *, signed_ms, not_after_ms):
         return Signed(request.client_id, "POST", "/orders", {}, repr(request), signed_ms, not_after_ms, "digest")
 

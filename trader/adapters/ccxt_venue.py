@@ -7,6 +7,7 @@ reading never holds up an order. Clock and transport come from outside.
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -35,6 +36,7 @@ from trader.ports import (
 
 SEND_SECONDS = 5.0
 READ_SECONDS = 10.0
+OFFSET_SECONDS = 60.0  # how long a reading of the venue's clock is good for signing
 BARS = 500  # candles asked for at once
 T = TypeVar("T")
 
@@ -146,14 +148,22 @@ class CcxtVenue:
         self.settle_seconds = kind.settle_seconds
         self._kind, self._reads, self._writes, self._transport = kind, reads, writes, transport
         self._quote = quote
-        self._offset_ms: int | None = None
+        self._offset: tuple[float, float] | None = None  # venue ms less ours, and when it was read
 
     def client_id(self, core: str) -> str:
         return self._kind.client_id(core)
 
     async def now_ms(self) -> int:
-        found = await self._ask(self._reads.fetch_time())
-        return int(found)
+        begin = time.monotonic()
+        found = int(await self._ask(self._reads.fetch_time()))
+        end = time.monotonic()
+        self._offset = (found - (begin + end) * 500, end)
+        return found
+
+    async def signing_ms(self) -> int:
+        if self._offset is None or time.monotonic() - self._offset[1] > OFFSET_SECONDS:
+            return await self.now_ms()
+        return round(time.monotonic() * 1_000 + self._offset[0])
 
     async def prepare(self) -> None:
         """Load the markets and learn the difference of the clocks; raises VenueDownError."""

@@ -133,6 +133,9 @@ class PaperVenue:
     async def now_ms(self) -> int:
         return round(self._clock.now().timestamp() * 1_000)
 
+    async def signing_ms(self) -> int:
+        return await self.now_ms()
+
     async def instruments(self, assets: Sequence[str]) -> list[Instrument]:
         found = [replace(one, venue=self.name) for one in await self._prices.instruments(assets)]
         for one in found:

@@ -27,7 +27,7 @@ from trader.core.orders import ABSENT, ACCEPTED, FLYING, PLACED, STUCK, UNKNOWN
 from trader.core.pricing import Unfit, price
 from trader.core.records import CommandTaken, PastTaught, StateChanged
 from trader.core.strategy import Wants
-from trader.ports import Clock, Venue, VenueDownError
+from trader.ports import Clock, Touch, Venue, VenueDownError
 from trader.runtime.keeper import Keeper
 from trader.runtime.outbox import ATTEMPTS, Outbox, Track
 from trader.runtime.outcomes import BY_SIGNAL, Outcomes
@@ -59,6 +59,7 @@ class Desk:
         self.latched = RECOVERING  # the state in which the last process ended
         self.is_flattening = False
         self._venue, self._clock = venue, clock
+        self.heard: Callable[[str], Touch | None] = lambda _asset: None  # the best prices, where they are fresh
         self._flat_again = 0.0
         self._again: dict[tuple[str, int], float] = {}
         self.outcomes = Outcomes(engine.mount.name, kinds_of(engine.wants))
@@ -177,7 +178,7 @@ class Desk:
             if reason:
                 await self.outbox.give_up(track, reason)
             return
-        touch = await self._venue.touch(symbol)
+        touch = self.heard(placed.asset) or await self._venue.touch(symbol)
         order = next((one for one in mount.orders.values() if one.number == placed.order), None)
         if order is None:
             return  # a decision closed it while we asked

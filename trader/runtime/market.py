@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from trader.core.facts import BarClosed, PriceSeen
 from trader.core.instants import duration
-from trader.ports import Clock, Venue, VenueBar, VenueDownError
+from trader.ports import Clock, Touch, Venue, VenueBar, VenueDownError
+
+FRESH_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,18 @@ class Market:
         self.tell: Callable[[bool, str], None] = lambda _up, _why: None
         self.newest: dict[str, datetime] = {}
         self.prices: dict[str, float] = {}
+        self._touches: dict[str, tuple[Touch, float]] = {}
         self.heard_at = clock.monotonic()
         self._is_up: bool | None = None
 
     def price(self, asset: str) -> float | None:
         """What an asset cost when it was last heard of."""
         return self.prices.get(asset)
+
+    def fresh(self, asset: str) -> Touch | None:
+        """The best prices, if they were heard within `FRESH_SECONDS`."""
+        found = self._touches.get(asset)
+        return found[0] if found is not None and self._clock.monotonic() - found[1] < FRESH_SECONDS else None
 
     async def events(self) -> AsyncIterator[Heard]:
         """Yield what is heard, for ever."""
@@ -67,6 +75,7 @@ class Market:
         for asset, symbol in self._symbols.items():
             touch = await self._venue.touch(symbol)
             self.prices[asset] = float((touch.bid + touch.ask) / 2)
+            self._touches[asset] = (touch, self._clock.monotonic())
             prices.append(PriceSeen(self._clock.now(), asset, self.prices[asset]))
         newest = max((bar.at for bar in bars), default=None)
         is_current = newest is not None and self._clock.now() - newest < self._step

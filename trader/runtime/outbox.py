@@ -128,7 +128,7 @@ class Outbox:
         intent = intent_id(self._account, placed.mount, placed.cause, placed.asset, placed.order)
         core = client_core(self._namespace, intent, track.attempt + 1)
         request = OrderRequest(self._venue.client_id(core), symbol, placed.side, quantity, limit)
-        signed_ms = await self._venue.now_ms()
+        signed_ms = await self._venue.signing_ms()
         begin = self._clock.monotonic()
         signed = self._venue.sign(request, signed_ms=signed_ms, not_after_ms=signed_ms + self._fence_ms)
         is_written = await self._keep(
