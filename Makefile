@@ -5,15 +5,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 CONFIG ?= config/backtest.yaml
+VENUE ?= gate
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check format notebook mutants bench lock clean
+.PHONY: help run backtest test check format notebook mutants bench latency lock clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
-run: $(VENV)/run.stamp  ## a backtest of the bundled real data: summary here, report in build/backtest.html
+run: $(VENV)/run.stamp  ## the demo: the whole bot at a loopback exchange, checked against a replay; without keys or network
+	$(BIN)/trader demo --venue $(VENUE)
+
+backtest: $(VENV)/run.stamp  ## a backtest of the bundled real data: summary here, report in build/backtest.html
 	@mkdir -p build
 	$(BIN)/trader backtest $(CONFIG) --report build/backtest.html
 
@@ -38,6 +42,9 @@ notebook: $(VENV)/dev.stamp  ## run notebooks/quickstart.ipynb from top to botto
 
 mutants: $(VENV)/dev.stamp  ## break the code on purpose, once per tests/mutants/*.patch: the named tests must notice
 	$(BIN)/python tests/mutants/run.py
+
+latency: $(VENV)/dev.stamp  ## from a signal to the order on the wire, beside a bare ccxt call; needs mosquitto
+	$(BIN)/python benchmarks/live_latency.py
 
 bench: $(VENV)/dev.stamp  ## the speed of a replay, see benchmarks/
 	@if [ ! -f benchmarks/run.py ]; then echo "no benchmarks/run.py in this tree" >&2; exit 3; fi

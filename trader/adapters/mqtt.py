@@ -60,7 +60,7 @@ class MqttSource:
                     self._tell(True, "connected")
                     async for message in client.messages:
                         yield self._message(client, message)
-            except aiomqtt.MqttError as error:
+            except (aiomqtt.MqttError, OSError) as error:
                 self._tell(False, str(error))
                 await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
                 failures += 1
@@ -78,7 +78,7 @@ async def publish(broker: Broker, body: bytes, topic: str, *, retain: bool = Fal
     try:
         async with broker.client("", persistent=False) as client:
             await client.publish(topic, body, qos=1, retain=retain)
-    except aiomqtt.MqttError as error:
+    except (aiomqtt.MqttError, OSError) as error:
         raise MqttDownError(f"mqtt {broker.host}:{broker.port}: {error}") from error
 
 
