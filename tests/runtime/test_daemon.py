@@ -119,6 +119,22 @@ async def test_a_message_is_kept_before_it_is_acknowledged_and_becomes_a_holding
         assert rehearse(await facts(journal), Follows()).differences == []
 
 
+async def test_a_message_that_is_not_kept_is_not_acknowledged(tmp_path):
+    async with daemon("gate", tmp_path / "j.db") as (_, _one, bus, journal):
+        plain, told = journal.append, []
+
+        async def append(written):
+            if any(isinstance(fact, SignalReceived) for fact in written):
+                told.append(kept.is_set())
+            return await plain(written)
+
+        journal.append = append
+        kept = asyncio.Event()
+        kept = await bus.publish(rating(1, BTC=50))
+        await until(kept.is_set)
+        assert told == [False]
+
+
 async def test_a_price_that_reaches_the_stop_sells(tmp_path):
     async with daemon("gate", tmp_path / "j.db") as (it, one, bus, journal):
         await bus.publish(rating(1, BTC=50))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 from trader.ports import Message
@@ -52,9 +53,12 @@ class Directory:
         given: set[Path] = set()
         while True:
             for path in sorted(self._folder.glob("*.json")):
-                if path not in given:
+                if path in given or path.name.startswith("."):
+                    continue
+                with suppress(FileNotFoundError):  # somebody took it back
+                    message = self._message(path, given)
                     given.add(path)
-                    yield self._message(path, given)
+                    yield message
             await asyncio.sleep(self._every)
 
     def _message(self, path: Path, given: set[Path]) -> Message:
