@@ -124,9 +124,14 @@ class Rig:
 
     # Signals
 
-    async def send(self, number):
+    async def send_flip(self, number):
+        """Publish the opposite of what the account holds, so that there is something to order."""
+        wanted = 85.0 if self.exchange.accounts[KEY].held("BTC").available < 1 else 20.0
+        await self.send(number, {"BTC/USDT": wanted, "ETH/USDT": wanted})
+
+    async def send(self, number, values=None):
         """Publish one message; it counts as sent when the broker, or the folder, has it."""
-        values = {"BTC/USDT": 85.0 if number % 2 else 20.0, "ETH/USDT": 85.0 if number % 3 else 20.0}
+        values = values or {"BTC/USDT": 85.0 if number % 2 else 20.0, "ETH/USDT": 85.0 if number % 3 else 20.0}
         body = compose(
             source="rig", kind="trader_grade", values=values, type_="rating", issued_at=datetime.now(UTC), id_=str(number)
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The `trader` command in a process that kills itself with SIGKILL at its n-th step (VICTIM_STEP), for tests.
+"""The `trader` command in a process that kills itself with SIGKILL at a step, for tests: VICTIM_STEP=12, or VICTIM_STEP=before send:2.
 
 Steps are the edges of the protocol: before and after each commit, each request with an order, each acknowledgement.
 """
@@ -6,17 +6,19 @@ Steps are the edges of the protocol: before and after each commit, each request 
 import os
 import signal
 import sys
+from collections import Counter
 from itertools import count
 
 from trader.adapters import ccxt_venue, journal_postgres, journal_sqlite, mqtt, sources
 from trader.cli import main
 
-STEP = int(os.environ.get("VICTIM_STEP", "0"))
-steps = count(1)
+STEP = os.environ.get("VICTIM_STEP", "")
+steps, named = count(1), Counter()
 
 
 def tick(name):
-    if next(steps) == STEP:
+    named[name] += 1
+    if STEP in {str(next(steps)), f"{name}:{named[name]}"}:
         print(f"VICTIM {name}", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
