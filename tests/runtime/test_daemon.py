@@ -51,11 +51,11 @@ class Follows:
 
 
 @asynccontextmanager
-async def daemon(name, path, *, strategy=None, pace=FAST, market_every=0.05):
+async def daemon(name, path, *, strategy=None, pace=FAST, market_every=0.05, bus=None):
     async with loopback(name) as it:
         walk = Walk(it.exchange, {"BTC/USDT": D(100), "ETH/USDT": D(10)}, seed=1)
         walk.past(it.clock.now_ms(), 5)
-        journal, clock, bus = SqliteJournal(path), SystemClock(), Bus()
+        journal, clock, bus = SqliteJournal(path), SystemClock(), bus or Bus()
         await journal.take("test", seconds=60)
         instruments = await it.venue.instruments(ASSETS)
         market = Market(
@@ -133,6 +133,13 @@ async def test_a_message_that_is_not_kept_is_not_acknowledged(tmp_path):
         kept = await bus.publish(rating(1, BTC=50))
         await until(kept.is_set)
         assert told == [False]
+
+
+async def test_a_message_that_waits_when_the_bot_starts_is_traded(tmp_path):
+    early = Bus()
+    await early.publish(rating(1, BTC=50))
+    async with daemon("gate", tmp_path / "j.db", bus=early) as (_, one, _bus, _journal):
+        await until(lambda: held(one) > 2)
 
 
 async def test_a_price_that_reaches_the_stop_sells(tmp_path):

@@ -59,6 +59,7 @@ class Daemon:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _line: "asyncio.Queue[Message | Heard | Asked | LinkChanged]" = field(default_factory=lambda: asyncio.Queue(LINE))
     _work: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_heard: asyncio.Event = field(default_factory=asyncio.Event)
     _keys: set[str] = field(default_factory=set)
     _unknown_since: float | None = None
     _good_at: float | None = None
@@ -101,6 +102,9 @@ class Daemon:
     # Intake
 
     async def _take(self, source: Source) -> None:
+        """Take messages once the market was heard: before, nothing can be traded, and what they say would wake nobody."""
+        if self.market is not None:
+            await self._is_heard.wait()
         async for message in source.messages():
             await self._line.put(message)
 
@@ -185,6 +189,7 @@ class Daemon:
             await self.desk.tell(*heard.bars)
         for seen in heard.prices:
             await self._glance(seen)
+        self._is_heard.set()
         self._work.set()
 
     async def _glance(self, seen: PriceSeen) -> None:
