@@ -1,0 +1,185 @@
+"""The commands around a running bot, as a person types them: a rehearsal from start to end, and what goes wrong."""
+
+import csv
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.services.parts import free_port, wait_for
+from trader.cli import app, main
+
+ROOT = Path(__file__).parents[1]
+CONFIG = """\
+version: 1
+name: rehearsal
+venue: gate
+live: true
+capital: 5000
+assets: [BTC/USDT, ETH/USDT]
+timeframe: 1m
+strategy: {{name: RatingBand, parameters: {{}}}}
+limits: {{weight_per_asset: 60%}}
+account: {{url: "http://127.0.0.1:{port}", key: loopback-key, secret: loopback-secret}}
+state: state
+"""
+
+
+def trader(*words, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "trader.cli", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout if not code else done.stderr
+
+
+def until(ask, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = ask()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError("it did not come about")
+
+
+@pytest.fixture
+def rehearsal(tmp_path):
+    port = free_port()
+    path = tmp_path / "run.yaml"
+    path.write_text(CONFIG.format(port=port))
+    start = [sys.executable, "-m", "trader.cli"]
+    with (tmp_path / "log").open("w") as log:
+        venue = subprocess.Popen(
+            [*start, "loopback", "gate", "--port", str(port), "--state", str(tmp_path / "venue.json")],
+            stdout=log,
+            cwd=ROOT,
+        )
+        wait_for(port)
+        bot = subprocess.Popen([*start, "run", str(path), "--live"], stderr=log, cwd=ROOT)
+        try:
+            yield path, bot, venue
+        finally:
+            for process in (bot, venue):
+                process.kill()
+                process.wait()
+
+
+def status(path):
+    done = subprocess.run(
+        [sys.executable, "-m", "trader.cli", "status", str(path), "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return json.loads(done.stdout) if done.returncode == 0 else {}
+
+
+@pytest.mark.slow
+def test_a_rehearsal_from_start_to_end(rehearsal, tmp_path):
+    path, bot, venue = rehearsal
+    until(lambda: status(path).get("state") == "active")
+    assert "taken" in trader(
+        "signal", "send", path, "BTC/USDT=85", "ETH/USDT=20", "--kind", "trader_grade", "--id", "one"
+    )
+    until(lambda: "BTC/USDT" in status(path)["holdings"])
+    assert "works there already" in trader("run", path, "--live", code=4)
+    told = trader("explain", path, "cli/one")
+    for word in ("cli/one: traded", "received", "decided", "ordered", "filled", "outcome"):
+        assert word in told
+    assert "halted" in trader("halt", path, "--why", "lunch", "--key", "k1")
+    assert "already" in trader("halt", path, "--key", "k1")
+    trader("resume", path)
+    until(lambda: status(path)["state"] == "active")
+    trader("flatten", path, "--yes")
+    until(lambda: not status(path)["holdings"] and not status(path)["orders"])
+    rows = list(csv.DictReader(io.StringIO(trader("fills", path, "--csv"))))
+    assert [row["side"] for row in rows] == ["buy", "sell"]
+    assert float(rows[1]["realised"]) < 0
+    assert re.search(r"BTC/USDT +buy +", trader("orders", path))
+    assert "BTC/USDT" in trader("holdings", path)
+    assert "1 of 1 decisions are the same" in trader("replay-journal", path)
+    assert "works there already" in trader("journal", "rebuild", path, code=4)
+    bot.send_signal(signal.SIGTERM)
+    assert bot.wait(10) == 0
+    assert "each follows from the one before" in trader("journal", "verify", path)
+    assert "rebuilt from" in trader("journal", "rebuild", path)
+    kinds = [json.loads(line)["is"] for line in trader("journal", "facts", path, "--last", "5").splitlines()]
+    assert len(kinds) == 5
+    venue.send_signal(signal.SIGTERM)
+    assert venue.wait(10) == 0
+    there = json.loads((tmp_path / "venue.json").read_text())
+    assert [one["side"] for one in there["orders"]] == ["buy", "sell"]
+    assert not there["unbalanced"]
+    assert "loopback-secret" not in (tmp_path / "log").read_text().replace("secret loopback-secret", "")
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*words):
+        with pytest.raises(SystemExit) as ended:
+            main(list(map(str, words)))
+        return ended.value.code, capsys.readouterr().err
+
+    return call
+
+
+def test_money_needs_the_file_and_the_flag(tmp_path, run):
+    path = tmp_path / "run.yaml"
+    path.write_text(CONFIG.format(port=1))
+    code, said = run("run", path)
+    assert (code, "needs the flag --live" in said) == (2, True)
+    path.write_text(CONFIG.format(port=1).replace("live: true", "live: false"))
+    for words in (("run", path), ("run", path, "--live")):
+        code, said = run(*words)
+        assert (code, "live: true" in said) == (2, True)
+    code, said = run("run", path, "--live", "--shadow")
+    assert (code, "one of the two" in said) == (2, True)
+
+
+def test_where_no_bot_runs_the_command_says_how_to_start_it(tmp_path, run):
+    path = tmp_path / "run.yaml"
+    path.write_text(CONFIG.format(port=1))
+    for words in (("status", path), ("halt", path), ("signal", "send", path, "BTC/USDT=1", "--kind", "x")):
+        code, said = run(*words)
+        assert (code, f"trader run {path}" in said) == (3, True)
+    for words in (("orders", path), ("fills", path), ("explain", path, "x"), ("journal", "verify", path)):
+        code, said = run(*words)
+        assert (code, "nothing was run" in said) == (3, True), said
+
+
+def test_a_signal_is_printed_and_a_wrong_one_names_the_form(tmp_path):
+    path = tmp_path / "run.yaml"
+    (tmp_path / "key").write_text("secret\n")
+    path.write_text(CONFIG.format(port=1) + "intake: {keys: {k1: key}}\n")
+    words = ["signal", "send", str(path), "BTC/USDT=85", "--kind", "grade", "--print"]
+    done = CliRunner().invoke(app, words)
+    assert json.loads(done.stdout)["key_id"] == "k1"
+    with pytest.raises(SystemExit):
+        main(["signal", "send", str(path), "BTC", "--kind", "grade", "--print"])
+
+
+def test_a_missing_secret_is_named_and_never_shown(tmp_path, run):
+    path = tmp_path / "run.yaml"
+    path.write_text(CONFIG.format(port=1).replace("secret: loopback-secret", "secret_file: nowhere"))
+    code, said = run("run", path, "--live")
+    assert (code, "nowhere" in said, "loopback-key" in said) == (2, True, False)
+
+
+def test_each_schema_of_the_repository_is_the_one_that_is_printed():
+    for name in ("run", "backtest"):
+        printed = CliRunner().invoke(app, ["schema", name]).stdout
+        assert json.loads((ROOT / f"config/{name}.schema.json").read_text()) == json.loads(printed), name
+
+
+def test_the_examples_of_a_command_keep_their_lines():
+    done = CliRunner().invoke(app, ["run", "--help"])
+    assert "\n    trader run config/live.yaml --live\n" in done.stdout
