@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trader.cli_data import register as register_data
 from trader.cli_journal import register as register_readers
 from trader.cli_shared import CODES, AsJson, Config, loaded, run_now, state_of
 from trader.output import NOT_READY, REFUSED, Failure
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=CODES)(flatten)
     app.command(epilog=CODES)(reconcile)
     register_readers(app)
+    register_data(app)
     app.add_typer(signals, name="signal")
     app.command(epilog=CODES)(loopback)
     app.command(epilog=CODES)(demo)

@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "trader.app",
         "trader.cli",
+        "trader.cli_data",
         "trader.cli_journal",
         "trader.cli_run",
         "trader.cli_shared",

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.contracts.worlds import loopback, paper, world
+from tests.contracts.worlds import BUILDERS, loopback, paper, world
 from trader.ports import Accepted, RefusedByVenue, Unclear, VenueDownError
 
 D = Decimal
@@ -250,3 +250,17 @@ async def test_paper_refuses_what_an_exchange_refuses():
         assert it.account.orders == []
         with pytest.raises(ValueError, match="OFF/USDT is no market here"):
             await it.sign(it.request(symbol="OFF/USDT"))
+
+
+@wired
+async def test_without_a_key_markets_prices_and_candles_are_open(name):
+    async with loopback(name) as it:
+        venue = BUILDERS[name][1](key="", secret="", url=it.server.url, paces=False)
+        try:
+            assert [one.asset for one in await venue.instruments(["BTC/USDT"])] == ["BTC/USDT"]
+            assert (await venue.touch("BTC/USDT")).ask == D("100.1")
+            await venue.bars("BTC/USDT", "1h", since_ms=0)
+            with pytest.raises(VenueDownError, match="key"):
+                await venue.balances()
+        finally:
+            await venue.close()

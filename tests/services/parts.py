@@ -42,9 +42,9 @@ def free_port():
         return one.getsockname()[1]
 
 
-def wait_for(port, seconds=15.0):
+def wait_for(port, seconds=15.0, alive=lambda: True):
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end and alive():
         with socket.socket() as one:
             one.settimeout(0.2)
             if one.connect_ex(("127.0.0.1", port)) == 0:
@@ -121,12 +121,18 @@ class Postgres:
                 [initdb, "-D", str(self.folder), "-U", "trader", "-A", "trust", "-N", "-E", "UTF8"], check=True, cwd="/",
                 stdout=subprocess.DEVNULL, user=self._user(),
             )  # fmt: skip
-        self.process = subprocess.Popen(
-            [server, "-D", str(self.folder), "-p", str(self.port), "-h", "127.0.0.1", "-k", ""], cwd="/",
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=self._user(),
-        )  # fmt: skip
-        wait_for(self.port)
-        return self
+        for _ in range(20):  # what a killed server left in memory may need a moment to go
+            self.process = subprocess.Popen(
+                [server, "-D", str(self.folder), "-p", str(self.port), "-h", "127.0.0.1", "-k", ""], cwd="/",
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=self._user(),
+            )  # fmt: skip
+            with suppress(TimeoutError):
+                wait_for(self.port, alive=lambda: self.process.poll() is None)
+                return self
+            if self.process.poll() is None:
+                break
+            time.sleep(0.3)
+        raise TimeoutError(f"PostgreSQL does not start in {self.folder}")
 
     def kill(self):
         """kill -9 of the server and all its children."""

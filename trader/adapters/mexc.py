@@ -148,7 +148,9 @@ class Mexc:
         return Touch(Decimal(found["bidPrice"]), Decimal(found["askPrice"]))
 
     async def tradable(self, exchange: Any) -> frozenset[str] | None:  # noqa: ANN401
-        """The symbols that this account may trade through the API."""
+        """The symbols that this account may trade through the API; without a key nobody can say."""
+        if not exchange.apiKey:
+            return None
         found = await exchange.spotPrivateGetSelfSymbols()
         return frozenset(found["data"])
 
