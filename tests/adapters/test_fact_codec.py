@@ -42,6 +42,7 @@ BY_TYPE = {
     datetime: instants, str: text, int: some.integers(), bool: some.booleans(), float: numbers, int | None: some.none() | some.integers(),
     float | None: some.none() | numbers, tuple[str, ...]: some.lists(text, max_size=3).map(tuple),
     tuple[tuple[str, str], ...]: some.lists(some.tuples(text, text), max_size=2).map(tuple),
+    tuple[tuple[str, ...], ...]: some.lists(some.lists(text, max_size=3).map(tuple), max_size=2).map(tuple),
     tuple[Signal, ...]: some.lists(signals, max_size=3).map(tuple),
 }  # fmt: skip
 
