@@ -112,7 +112,12 @@ def _note(seen: Seen, instant: Instant, made: Bench, followed: Sequence[Fact]) -
                 seen.counts["decisions"] += 1
                 seen.tape.append(Text(f"{fact.at:%m-%d %H:%M} decided  woken by {', '.join(causes)}", "dim"))
             case TargetSet(asset=asset, size=size):
-                seen.tape.append(Text(f"{fact.at:%m-%d %H:%M} target   {asset} -> {size}", "cyan"))
+                seen.tape.append(
+                    Text(
+                        f"{fact.at:%m-%d %H:%M} target   {asset} -> {f'{size:.1%}' if isinstance(size, float) else size}",
+                        "cyan",
+                    )
+                )
             case OrderPlaced(asset=asset, side=side, quantity=quantity, why=why):
                 seen.counts["orders"] += 1
                 colour = "green" if side == "buy" else "red"
