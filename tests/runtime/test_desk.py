@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.runtime.houses import bot, house
+from tests.runtime.houses import Follows, bot, house
 from trader.core.facts import AttemptEnded, Filled, OrderAbsent, OrderClosed, OrderPlaced, OrderSending, OrderUnknown
 from trader.core.records import DiscrepancySeen, ForeignSeen, SignalClosed
 
@@ -248,3 +248,33 @@ async def test_a_halt_that_comes_while_an_order_is_signed_is_in_time(name, state
         await one.work(4)
         assert one.loop.account.orders == []
         assert not of(await one.facts(), OrderSending)
+
+
+class Broken:
+    """Raises at every second wake."""
+
+    wants = Follows.wants
+
+    def decide(self, view):
+        if view.memo != "broken":
+            return Follows().decide(view).remember("broken")
+        raise ZeroDivisionError("a mistake")
+
+
+@both
+async def test_a_strategy_that_fails_three_times_opens_no_more_and_its_exits_stay_armed(name, tmp_path):
+    from trader.core.facts import Halted, PriceSeen, StrategyFailed
+
+    async with house(name, tmp_path / "j.db", strategy=Broken()) as one:
+        await one.bar()
+        await one.rate(BTC=50)
+        await one.work()
+        for _ in range(3):
+            await one.rate(BTC=60)
+        assert [fact.by for fact in of(await one.facts(), Halted)] == ["strategy"]
+        assert len(of(await one.facts(), StrategyFailed)) == 3
+        one.loop.exchange.set_price("BTC/USDT", D(85), 0, half_spread=D("0.001"))
+        await one.desk.glance(PriceSeen(one.clock.now(), "BTC/USDT", 85.0))
+        await one.work()
+        assert one.held() < D("0.001")
+        agree(one)

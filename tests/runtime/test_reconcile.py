@@ -113,3 +113,27 @@ async def test_trades_of_a_closed_order_that_show_up_late_are_booked(name, tmp_p
         assert one.held() == one.loop.account.held("BTC").available > 0
         await one.work()
         assert len(of(await one.facts(), Filled)) == 1
+
+
+@both
+async def test_only_what_is_not_settled_is_looked_at_again_and_a_restart_knows_how_far(name, tmp_path):
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        await one.rate(BTC=20)
+        await one.work()
+        asked = []
+        plain = one.loop.venue.scan
+
+        async def scan(symbols, *, since_ms, until_ms):
+            asked.append(until_ms - since_ms)
+            return await plain(symbols, since_ms=since_ms, until_ms=until_ms)
+
+        one.loop.venue.scan = scan
+        one.loop.clock.skew_ms += 5 * 3_600_000
+        await one.reconciler.run()  # five hours later: all of them
+        await one.reconciler.run()
+        again = await bot(one.loop, name, tmp_path / "j.db")
+        await again.reconciler.run()
+        await again.journal.close()
+    assert asked[0] > 5 * 3_600_000
+    assert max(asked[1:]) < 700_000

@@ -158,6 +158,7 @@ class CcxtVenue:
         found = int(await self._ask(self._reads.fetch_time()))
         end = time.monotonic()
         self._offset = (found - (begin + end) * 500, end)
+        self._reads.options["timeDifference"] = self._reads.milliseconds() - found  # our own clock may run away
         return found
 
     async def signing_ms(self) -> int:

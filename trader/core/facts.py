@@ -10,6 +10,7 @@ from trader.core.exits import Exit
 from trader.core.instants import from_ns
 from trader.core.instruments import Number
 from trader.core.records import (
+    AccountCompared,
     BalanceSeen,
     BaselineSet,
     BatchClosed,
@@ -321,7 +322,7 @@ class Resumed:
 Fact = (
     SignalsKnown | BarClosed | PriceSeen | TimerDue | Decided | StrategyFailed | TargetSet | OrderPlaced | OrderSending
     | OrderAccepted | OrderUnknown | OrderAbsent | OrderStuck | AttemptEnded | ZombieSeen | CancelAsked | OrderClosed | OrderCut | Filled
-    | ExitHit | DustLeft | Refused | MemoKept | TimerSet | Halted | Resumed | SignalReceived | SignalClosed | BatchClosed | PastTaught | MountStarted | BalanceSeen
+    | ExitHit | DustLeft | Refused | MemoKept | TimerSet | Halted | Resumed | SignalReceived | SignalClosed | BatchClosed | PastTaught | MountStarted | AccountCompared | BalanceSeen
     | BaselineSet | DiscrepancySeen | ForeignSeen | LinkChanged | EpochTaken | StateChanged | CommandTaken
 )  # fmt: skip
 Row = tuple[object, ...]

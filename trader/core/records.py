@@ -99,6 +99,15 @@ class DiscrepancySeen:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountCompared:
+    """The account was compared with the facts up to this instant of the venue's clock; kept now and then, not each time."""
+
+    at: datetime
+    venue: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignSeen:
     """An order on our account that is not ours: recorded, never touched."""
 

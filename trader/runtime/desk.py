@@ -6,7 +6,7 @@ the engine does, and the outbox reports what became of it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trader.core.engine import Engine
@@ -16,10 +16,12 @@ from trader.core.facts import (
     BarClosed,
     ExitHit,
     Fact,
+    Halted,
     OrderClosed,
     OrderPlaced,
     PriceSeen,
     SignalsKnown,
+    StrategyFailed,
     TimerDue,
 )
 from trader.core.instants import to_ns
@@ -33,6 +35,7 @@ from trader.runtime.outbox import ATTEMPTS, Outbox, Track
 from trader.runtime.outcomes import BY_SIGNAL, Outcomes
 
 PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)  # between looks at an order that was just accepted
+FAILURES, FAILING = 3, timedelta(minutes=10)
 ACTIVE, REDUCING, HALTED, RECOVERING, KILLED = "active", "reducing", "halted", "recovering", "killed"
 
 
@@ -60,6 +63,7 @@ class Desk:
         self.is_flattening = False
         self._venue, self._clock = venue, clock
         self.heard: Callable[[str], Touch | None] = lambda _asset: None  # the best prices, where they are fresh
+        self._failures: list[datetime] = []
         self._flat_again = 0.0
         self._again: dict[tuple[str, int], float] = {}
         self.outcomes = Outcomes(engine.mount.name, kinds_of(engine.wants))
@@ -79,7 +83,17 @@ class Desk:
             whole = [*beside, *([] if fires else facts), *followed]
             if whole:
                 await self.keeper.write([*whole, *self.outcomes.closing(whole)])
+        await self._suspend(followed)
         return followed
+
+    async def _suspend(self, followed: Sequence[Fact]) -> None:
+        """Stop a strategy that raises again and again from opening; its exits stay armed."""
+        for fact in followed:
+            if isinstance(fact, StrategyFailed):
+                self._failures = [at for at in (*self._failures, fact.at) if fact.at - at <= FAILING]
+        if len(self._failures) >= FAILURES and not self.engine.mount.halted:
+            self._failures = []
+            await self.keeper.keep(Halted(self._clock.now(), self.engine.mount.name, "strategy"))
 
     async def teach(self, bars: Sequence[BarClosed]) -> None:
         """Let past bars be known, without a wake."""

@@ -7,15 +7,16 @@ hints; this is the truth, asked at start, at intervals, and after whatever was l
 from collections.abc import Mapping
 from decimal import Decimal
 
-from trader.core.facts import Fact, Filled, ZombieSeen
+from trader.core.facts import Fact, Filled, OrderSending, ZombieSeen
 from trader.core.ledger import QUOTE
 from trader.core.orders import ABSENT, CLOSED
-from trader.core.records import BaselineSet, DiscrepancySeen, ForeignSeen, StateChanged
+from trader.core.records import AccountCompared, BaselineSet, DiscrepancySeen, ForeignSeen, StateChanged
 from trader.ports import Balance, Clock, Scan, Venue, VenueDownError, VenueOrder
 from trader.runtime.keeper import Keeper
 from trader.runtime.outbox import Outbox
 
 OVERLAP_MS = 600_000
+KEEP_MS = 3_600_000  # how often it is written down how far the account was compared
 READS = 5  # how often balances are read again when a trade came in between
 ZERO = Decimal(0)
 
@@ -35,12 +36,16 @@ class Reconciler:
         self.off: dict[str, Decimal] = {}
         self._foreign: set[str] = set()
         self._zombies: set[str] = set()
-        self._since_ms = 0
+        self._since_ms = self._kept_ms = self._first_ms = 0
         keeper.listeners.append(self.fold)
 
     def fold(self, fact: Fact) -> None:
         """Learn from a fact that was kept."""
         match fact:
+            case AccountCompared(until_ms=until_ms):
+                self._since_ms = self._kept_ms = until_ms
+            case OrderSending(signed_ms=signed_ms):
+                self._first_ms = self._first_ms or signed_ms
             case Filled(order=int()):
                 self._move(fact)
             case BaselineSet(asset=asset, total=total):
@@ -105,6 +110,8 @@ class Reconciler:
         if not self._is_open():
             is_sound &= await self._note_differences(balances)
         self._since_ms = scan.until_ms
+        if scan.until_ms - self._kept_ms > KEEP_MS:
+            await self._keeper.keep(AccountCompared(self._clock.now(), self._venue.name, scan.until_ms))
         return is_sound
 
     async def _note_differences(self, balances: Mapping[str, Balance]) -> bool:
@@ -130,16 +137,18 @@ class Reconciler:
     def _is_open(self) -> bool:
         return any(one.state not in {"placed", CLOSED} for one in self._outbox.tracks.values())
 
+    def _unresolved(self) -> list[int]:
+        """When each order that is not final was signed; older ones are settled and need not be looked at again."""
+        return [one.sending.signed_ms for one in self._outbox.tracks.values() if one.sending and one.state != CLOSED]
+
     async def _read(self) -> tuple[dict[str, Balance], Scan]:
         """Balances that did not move while the lists were read."""
         symbols = list(self._symbols.values())
         for _ in range(READS):
+            await self._venue.now_ms()  # what is signed from now on is signed with the venue's clock as it is now
             before = await self._venue.balances()
             until_ms = await self._venue.now_ms()
-            oldest = min(
-                (one.sending.signed_ms for one in self._outbox.tracks.values() if one.sending), default=until_ms
-            )
-            since_ms = min(oldest, self._since_ms or oldest) - OVERLAP_MS
+            since_ms = min([until_ms, self._since_ms or self._first_ms or until_ms, *self._unresolved()]) - OVERLAP_MS
             scan = await self._venue.scan(symbols, since_ms=since_ms, until_ms=until_ms)
             if await self._venue.balances() == before:
                 return before, scan
