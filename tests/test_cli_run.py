@@ -108,6 +108,19 @@ def test_a_rehearsal_from_start_to_end(rehearsal, tmp_path):
     assert "BTC/USDT" in trader("holdings", path)
     assert "1 of 1 decisions are the same" in trader("replay-journal", path)
     assert "works there already" in trader("journal", "rebuild", path, code=4)
+    text = path.read_text()
+    path.write_text(
+        text.replace("capital: 5000", "capital: 6000").replace("secret: loopback-secret", "secret: another-secret")
+    )
+    bot.send_signal(signal.SIGHUP)
+    changes = until(
+        lambda: [line for line in (tmp_path / "log").read_text().splitlines() if "a restart would change" in line]
+    )
+    assert json.loads(changes[0])["changes"] == ["account.secret: changes", "capital: 5000.0 -> 6000.0"]
+    path.write_text(text.replace("capital: 5000", "capitol: 5000"))
+    bot.send_signal(signal.SIGHUP)
+    until(lambda: "did you mean capital" in (tmp_path / "log").read_text())
+    path.write_text(text)
     bot.send_signal(signal.SIGTERM)
     assert bot.wait(10) == 0
     assert "each follows from the one before" in trader("journal", "verify", path)

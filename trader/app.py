@@ -29,7 +29,7 @@ from trader.core.records import MountStarted
 from trader.core.risk import Gate, Limits
 from trader.core.view import Strategy
 from trader.ports import Clock, Journal, Source, Venue
-from trader.run_settings import Run, secret_of, state_folder
+from trader.run_settings import Run, differences, load_run, secret_of, state_folder
 from trader.runtime.control import Control
 from trader.runtime.daemon import Daemon, Pace
 from trader.runtime.desk import Desk, Execution
@@ -207,7 +207,7 @@ async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: 
             made.desk, made.reconciler, made.inbox, [], market, log, Pace(), LEASE_SECONDS
         )  # fmt: skip
         daemon.sources = _sources(settings, home, lambda is_up, why: daemon.link_changed("mqtt", is_up, why))
-        await _work(daemon, made, market, strategy, folder, log)
+        await _work(daemon, made, market, strategy, folder, log, lambda: _tell_changes(settings, path, log))
     finally:
         if venue is not None:
             await venue.close()
@@ -215,7 +215,8 @@ async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: 
 
 
 async def _work(
-    daemon: Daemon, made: Bench, market: Market, strategy: Strategy, folder: Path, log: Log
+    daemon: Daemon, made: Bench, market: Market, strategy: Strategy, folder: Path, log: Log,
+    tell_changes: Callable[[], None],
 ) -> None:  # fmt: skip
     desk = made.desk
     facts = await recover(desk, made.reconciler, made.journal)
@@ -231,6 +232,7 @@ async def _work(
     ):  # of missed turns, only the last is made up for
         feed.seek(to_ns(desk.keeper.now()) - duration(strategy.wants.every))
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, tell_changes)
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, daemon.stop)
     control = Control(folder / "control.sock", daemon.act)
@@ -241,6 +243,16 @@ async def _work(
     finally:
         await control.close()
         log.info("ended")
+
+
+def _tell_changes(settings: Run, path: Path, log: Log) -> None:
+    """SIGHUP: read the file again and say what a restart with it would change; nothing is changed."""
+    try:
+        after, _ = load_run(path)
+    except SettingsError as error:
+        log.warning("the configuration is wrong now", problems=str(error).splitlines())
+        return
+    log.info("a restart would change", changes=differences(settings, after))
 
 
 def run(settings: Run, strategy: Strategy, path: Path, *, is_shadow: bool, level: str = "info") -> None:

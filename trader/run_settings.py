@@ -3,6 +3,7 @@
 Paper is the default; money needs `live: true` here and a flag at the command line.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -131,6 +132,24 @@ def load_run(path: Path) -> tuple[Run, Strategy]:
         raise SettingsError(f"{document.where(('strategy',))} {error}") from error
     _check_limits(settings, strategy, document)
     return settings, strategy
+
+
+def differences(before: Run, after: Run) -> list[str]:
+    """What another reading of the file would change, key by key; secrets show only that they change."""
+    old, new = (_flat(one.model_dump()) for one in (before, after))
+    lines = []
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            hidden = isinstance(old.get(key), SecretStr) or isinstance(new.get(key), SecretStr)
+            lines.append(f"{key}: changes" if hidden else f"{key}: {old.get(key)} -> {new.get(key)}")
+    return lines
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in values.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return found
 
 
 def state_folder(settings: Run, path: Path) -> Path:

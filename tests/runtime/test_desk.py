@@ -1,5 +1,6 @@
 """A bot at a loopback exchange: a publication becomes orders, orders become fills, and both sides tell the same story."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -278,3 +279,27 @@ async def test_a_strategy_that_fails_three_times_opens_no_more_and_its_exits_sta
         await one.work()
         assert one.held() < D("0.001")
         agree(one)
+
+
+@both
+async def test_a_sale_that_is_refused_is_tried_again_later_and_later(name, tmp_path):
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        await one.rate(BTC=50)
+        await one.work()
+        market = one.loop.exchange.markets["BTC/USDT"]
+        one.loop.exchange.markets["BTC/USDT"] = replace(market, status="untradable")
+        await one.rate(BTC=0)
+        await one.work(8)
+        ended = of(await one.facts(), AttemptEnded)
+        assert 2 <= len([fact for fact in ended if fact.why.startswith("refused")]) < 8
+        assert not one.desk.is_quiet
+        one.loop.exchange.markets["BTC/USDT"] = market
+        await one.work(80)
+        assert one.held() < D("0.001")
+        agree(one)
+        assert await one.reconciler.run()
+        assert outcomes(await one.facts())[-1] == ("traded", {"BTC/USDT": "traded"})
+        again = await bot(one.loop, name, tmp_path / "j.db")
+        assert again.desk.is_quiet
+        await again.journal.close()

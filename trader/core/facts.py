@@ -178,13 +178,17 @@ class OrderStuck:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """What was sent is final at the venue and all its trades are booked; what is left of the order may be sent again."""
+    """What was sent is final at the venue and all its trades are booked; what is left of the order may be sent again.
+
+    `why` is the venue's code where it refused a sale, which is tried again: a position must not stay for want of a second try.
+    """
 
     at: datetime
     mount: str
     order: int
     attempt: int
     filled: Number
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

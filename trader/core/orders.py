@@ -9,7 +9,7 @@ ABSENT, STUCK = "absent", "stuck"
 
 LIFE = {
     PLACED: {"OrderSending": SENDING, "OrderClosed": CLOSED},
-    SENDING: {"OrderAccepted": ACCEPTED, "OrderUnknown": UNKNOWN, "OrderClosed": CLOSED},
+    SENDING: {"OrderAccepted": ACCEPTED, "OrderUnknown": UNKNOWN, "AttemptEnded": PLACED, "OrderClosed": CLOSED},
     ACCEPTED: {"OrderUnknown": UNKNOWN, "AttemptEnded": PLACED, "OrderClosed": CLOSED},
     UNKNOWN: {"OrderAccepted": ACCEPTED, "OrderAbsent": ABSENT, "OrderStuck": STUCK, "OrderClosed": CLOSED},
     ABSENT: {"OrderSending": SENDING, "OrderClosed": CLOSED},

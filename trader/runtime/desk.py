@@ -182,6 +182,8 @@ class Desk:
             await self.outbox.resolve(track, symbol)
         elif track.state in {PLACED, ABSENT} and self._clock.monotonic() >= self._again.get(key_of(track), 0.0):
             await self._send(track, symbol)
+            if track.refusals and track.state == PLACED:
+                self._later(track, 2 ** min(track.refusals - 1, 8))
         if track.state == ACCEPTED:
             await self._settle(track, symbol)
 
@@ -232,8 +234,8 @@ class Desk:
                     self._later(track)
                 return
 
-    def _later(self, track: Track) -> None:
-        self._again[key_of(track)] = self._clock.monotonic() + self.execution.again_seconds
+    def _later(self, track: Track, times: int = 1) -> None:
+        self._again[key_of(track)] = self._clock.monotonic() + self.execution.again_seconds * times
 
 
 def kinds_of(wants: Wants) -> set[str]:

@@ -40,6 +40,7 @@ from trader.runtime.keeper import Keeper
 
 FENCE_MS = 5_000
 ATTEMPTS = 3
+REFUSALS = 20  # how often in a row a sale may be refused before it is given up: about two hours
 STUCK_MS = 600_000
 UNSENT = frozenset({PLACED, ABSENT})
 FINAL = frozenset({ACCEPTED, CLOSED})
@@ -56,6 +57,7 @@ class Track:
     sending: OrderSending | None = None
     venue_order: str = ""
     absences: int = 0  # in a row
+    refusals: int = 0  # in a row
     trades: set[str] = field(default_factory=set)
     filled: Decimal = Decimal(0)  # in all attempts
     begun: Decimal = Decimal(0)  # what was filled when this attempt began
@@ -99,10 +101,10 @@ class Outbox:
                 if isinstance(fact, OrderSending):
                     track.sending, track.begun = fact, track.filled
                     self.attempts[fact.client_id] = (fact.mount, fact.order, fact.attempt)
-                if isinstance(fact, OrderAbsent) or (
-                    isinstance(fact, OrderClosed) and fact.reason.startswith("refused")
-                ):
+                if isinstance(fact, OrderAbsent) or _is_refusal(fact):
                     self.gone.add(name)
+                if isinstance(fact, AttemptEnded):
+                    track.refusals = track.refusals + 1 if _is_refusal(fact) else 0
                 if isinstance(fact, OrderAbsent):
                     track.absences += 1
                 if isinstance(fact, OrderAccepted):
@@ -150,10 +152,17 @@ class Outbox:
             case Accepted(venue_order=venue_order):
                 await self._keep(self._of(track, OrderAccepted, venue_order))
             case RefusedByVenue(code=code):
-                at = self._clock.now()
-                await self._keep(OrderClosed(at, placed.mount, placed.order, placed.asset, f"refused {code}"))
+                await self._keep(self._refused(track, code))
             case unclear:
                 await self._keep(self._of(track, OrderUnknown, unclear.why))
+
+    def _refused(self, track: Track, code: str) -> Fact:
+        """A refused buy is over; a refused sale is tried again, later and later, because what is held wants to leave."""
+        at, placed = self._clock.now(), track.placed
+        if placed.side == "sell" and track.refusals + 1 < REFUSALS:
+            zero = Decimal(0)
+            return AttemptEnded(at, placed.mount, placed.order, track.attempt, zero, f"refused {code}")  # type: ignore[arg-type]
+        return OrderClosed(at, placed.mount, placed.order, placed.asset, f"refused {code}")
 
     async def resolve(self, track: Track, symbol: str) -> None:
         """Prove that an unknown order is there, or that it is not and never will be; leave it unknown where neither is."""
@@ -244,6 +253,12 @@ class Outbox:
 
     async def _keep(self, *facts: Fact, when: Callable[[], bool] = lambda: True) -> bool:
         return await self._keeper.keep(*facts, when=when)
+
+
+def _is_refusal(fact: Fact) -> bool:
+    """Whether the venue refused the attempt, which proves that it is no order."""
+    said = fact.reason if isinstance(fact, OrderClosed) else fact.why if isinstance(fact, AttemptEnded) else ""
+    return said.startswith("refused")
 
 
 def fee_name(trade: VenueTrade, asset: str) -> str:
