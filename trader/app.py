@@ -149,6 +149,7 @@ def bench(
     inbox = Inbox(
         (read or Payloads()).read, journal, clock, assets=frozenset(symbols), rules=rules or Rules(), price=price
     )
+    keeper.listeners.append(inbox.fold)
     if log is not None:
         keeper.listeners.append(log.fact)
     return Bench(desk, reconciler, inbox, journal, venue, instruments, capital)

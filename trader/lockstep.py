@@ -74,8 +74,6 @@ class LockStep:
         receipts, publications = list[Fact](), list[Fact]()
         for body in one.messages:
             taken = await self._inbox.take(Message("tape", "", body, _nobody))
-            for fact in (*taken.receipts, *([taken.publication] if taken.publication else [])):
-                self._inbox.fold(fact)
             receipts += taken.receipts
             publications += [taken.publication] if taken.publication else []
         due = desk.engine.due()

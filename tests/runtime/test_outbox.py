@@ -15,12 +15,13 @@ import pytest
 
 from trader.adapters.journal_sqlite import SqliteJournal
 from trader.core.facts import OrderPlaced, OrderSending
-from trader.core.orders import ABSENT, ACCEPTED, PLACED
+from trader.core.orders import ABSENT, ACCEPTED, CLOSED, PLACED
 from trader.ports import Accepted, Balance, RefusedByVenue, Scan, Signed, Unclear, VenueDownError, VenueOrder
 from trader.runtime.keeper import Keeper
-from trader.runtime.outbox import ATTEMPTS, FINAL, Outbox
+from trader.runtime.outbox import ATTEMPTS, Outbox
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
+FINAL = {ACCEPTED, CLOSED}
 TROUBLES = ("none", "refused", "lost request", "lost reply", "late", "too late", "5xx before", "5xx after", "no id")
 
 

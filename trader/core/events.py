@@ -45,10 +45,9 @@ def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
     told = [fact for fact in facts if isinstance(fact, BarClosed | PriceSeen | SignalsKnown | TimerDue)]
     if not told:
         return
-    at_ns = max(to_ns(fact.at) for fact in told)
     fire(engine, feed, facts)
-    feed.seek(at_ns)
-    at_ns = max(at_ns, feed.now_ns)  # a bar that closed before something else was heard is known now, not then
+    feed.seek(max(to_ns(fact.at) for fact in told))
+    at_ns = feed.now_ns  # a bar that closed before something else was heard is known now, not then
     causes: list[str] = []
     assets: set[str] = set()
     closing = [fact.asset for fact in told if isinstance(fact, BarClosed) and feed.learn_bar(fact)]

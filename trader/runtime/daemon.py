@@ -173,12 +173,9 @@ class Daemon:
                     answer.set_result(found)
 
     async def _handle(self, taken: Taken) -> None:
-        for fact in taken.receipts:
-            self.inbox.fold(fact)
         if taken.publication is None:
             await self.desk.keeper.keep(*taken.receipts)
             return
-        self.inbox.fold(taken.publication)
         await self.desk.tell(taken.publication, beside=taken.receipts)
         self._work.set()
 
@@ -229,7 +226,7 @@ class Daemon:
     async def _judge(self) -> None:
         """Which state the facts allow; halted and killed stay until a person resumes."""
         desk, now = self.desk, self.desk.keeper.clock.monotonic()
-        is_open = any(one.state in {UNKNOWN, STUCK} for one in desk.outbox.tracks.values())
+        is_open = any(one.state in {UNKNOWN, STUCK} for one in desk.outbox.live.values())
         self._unknown_since = (self._unknown_since or now) if is_open else None
         latched = desk.latched if desk.state == RECOVERING else desk.state
         if self._good_at is None or now - self._good_at > self.pace.stale_seconds:

@@ -25,7 +25,7 @@ from trader.core.facts import (
     TimerDue,
 )
 from trader.core.instants import to_ns
-from trader.core.orders import ABSENT, ACCEPTED, FLYING, PLACED, STUCK, UNKNOWN
+from trader.core.orders import ABSENT, ACCEPTED, PLACED, STUCK, UNKNOWN
 from trader.core.pricing import Unfit, price
 from trader.core.records import CommandTaken, PastTaught, StateChanged
 from trader.core.strategy import Wants
@@ -78,22 +78,27 @@ class Desk:
         beside: receipts and the like, written before in the same commit.
         """
         async with self.keeper.turn:
-            followed = self.engine.fire(*facts) if fires else self.engine.handle(*facts)
-            followed = caused(facts, followed)
-            whole = [*beside, *([] if fires else facts), *followed]
-            if whole:
-                await self.keeper.write([*whole, *self.outcomes.closing(whole)])
-        await self._suspend(followed)
+            followed = caused(facts, self.engine.fire(*facts) if fires else self.engine.handle(*facts))
+            await self._write([*beside, *([] if fires else facts)], followed)
         return followed
 
-    async def _suspend(self, followed: Sequence[Fact]) -> None:
-        """Stop a strategy that raises again and again from opening; its exits stay armed."""
+    async def _write(self, told: Sequence[Fact], followed: Sequence[Fact]) -> None:
+        """Write what was told, what followed, and the outcomes that are final with it, in one commit of our turn."""
+        failed = self._suspending(followed)
+        whole = [*told, *followed, *failed]
+        await self.keeper.write([*whole, *self.outcomes.closing(whole)])
+
+    def _suspending(self, followed: Sequence[Fact]) -> list[Fact]:
+        """A strategy that raises again and again is stopped from opening; its exits stay armed."""
         for fact in followed:
             if isinstance(fact, StrategyFailed):
                 self._failures = [at for at in (*self._failures, fact.at) if fact.at - at <= FAILING]
-        if len(self._failures) >= FAILURES and not self.engine.mount.halted:
-            self._failures = []
-            await self.keeper.keep(Halted(self._clock.now(), self.engine.mount.name, "strategy"))
+        if len(self._failures) < FAILURES or self.engine.mount.halted:
+            return []
+        self._failures = []
+        halted = Halted(self._clock.now(), self.engine.mount.name, "strategy")
+        self.engine.learn(halted)
+        return [halted]
 
     async def teach(self, bars: Sequence[BarClosed]) -> None:
         """Let past bars be known, without a wake."""
@@ -107,8 +112,7 @@ class Desk:
         async with self.keeper.turn:
             followed = caused([seen], self.engine.handle(seen))
             if followed:
-                whole = [seen, *followed]
-                await self.keeper.write([*whole, *self.outcomes.closing(whole)])
+                await self._write([seen], followed)
         return followed
 
     async def pursue_flat(self) -> None:
@@ -118,19 +122,14 @@ class Desk:
             return
         if any(mount.held(asset) is not None for asset in mount.ledger.holdings):
             self._flat_again = now + self.execution.again_seconds
-            async with self.keeper.turn:
-                at = self._clock.now()
-                again = CommandTaken(at, f"flatten-{to_ns(at)}", "flatten", "again")
-                followed = caused([again], self.engine.flatten(to_ns(at)))
-                whole = [again, *followed]
-                await self.keeper.write([*whole, *self.outcomes.closing(whole)])
+            at = self._clock.now()
+            await self.flatten(CommandTaken(at, f"flatten-{to_ns(at)}", "flatten", "again"))
 
     async def flatten(self, command: CommandTaken) -> list[Fact]:
         """Aim everything at nothing, which is a goal and not an event: it is aimed at anew until nothing is held."""
         async with self.keeper.turn:
             followed = caused([command], self.engine.flatten(to_ns(command.at)))
-            whole = [command, *followed]
-            await self.keeper.write([*whole, *self.outcomes.closing(whole)])
+            await self._write([command], followed)
         return followed
 
     def _follow(self, facts: Sequence[Fact]) -> Sequence[Fact]:
@@ -158,13 +157,12 @@ class Desk:
 
     def waiting(self) -> list[Track]:
         """Orders that are not final, sells first, each in the order of placement."""
-        tracks = [one for one in self.outbox.tracks.values() if one.state in {PLACED, ABSENT, *FLYING}]
-        return sorted(tracks, key=lambda one: (one.placed.side == "buy", one.placed.order))
+        return sorted(self.outbox.live.values(), key=lambda one: (one.placed.side == "buy", one.placed.order))
 
     @property
     def is_quiet(self) -> bool:
         """Whether nothing is on its way and nothing waits to be sent."""
-        return not self.waiting()
+        return not self.outbox.live
 
     async def work(self, concerns: Callable[[Track], bool] = lambda _track: True) -> None:
         """Take every order that is not final one step on; questions without an answer are asked again the next time."""

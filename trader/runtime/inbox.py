@@ -15,7 +15,6 @@ from trader.core.signals import MARKET, Signal
 from trader.ports import Clock, Journal, Message, Notice, PayloadError
 
 KEPT = 2_000  # characters of a message that is not handled
-AT_ONCE = "state", "event"
 
 
 @dataclass(frozen=True, slots=True)

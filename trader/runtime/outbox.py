@@ -24,7 +24,7 @@ from trader.core.facts import (
 )
 from trader.core.identity import client_core, intent_id
 from trader.core.ledger import QUOTE
-from trader.core.orders import ABSENT, ACCEPTED, CLOSED, PLACED, SENDING, STUCK, UNKNOWN, next_state
+from trader.core.orders import ABSENT, ACCEPTED, PLACED, SENDING, STUCK, UNKNOWN, next_state
 from trader.ports import (
     Accepted,
     Balance,
@@ -43,7 +43,6 @@ ATTEMPTS = 3
 REFUSALS = 20  # how often in a row a sale may be refused before it is given up: about two hours
 STUCK_MS = 600_000
 UNSENT = frozenset({PLACED, ABSENT})
-FINAL = frozenset({ACCEPTED, CLOSED})
 APART_SECONDS = 1.0
 BEFORE_MS = 60_000  # scans begin this long before the signature
 
@@ -79,6 +78,7 @@ class Outbox:
         self._account, self._namespace, self._fence_ms = account, namespace, fence_ms
         self.explains: Callable[[Mapping[str, Balance]], bool] = lambda _: False
         self.tracks: dict[tuple[str, int], Track] = {}
+        self.live: dict[tuple[str, int], Track] = {}  # those that are not final
         self.attempts: dict[str, tuple[str, int, int]] = {}  # client id -> mount, order, attempt
         self.gone: set[tuple[str, int, int]] = set()  # attempts that are proven to be no order
 
@@ -86,7 +86,7 @@ class Outbox:
         """Learn from a fact that was kept."""
         match fact:
             case OrderPlaced():
-                self.tracks[fact.mount, fact.order] = Track(fact)
+                self.tracks[fact.mount, fact.order] = self.live[fact.mount, fact.order] = Track(fact)
             case Filled(order=int(number), trade=trade, quantity=quantity) if trade:
                 track = self.tracks[fact.mount, number]
                 track.trades.add(trade)
@@ -105,6 +105,8 @@ class Outbox:
                     self.gone.add(name)
                 if isinstance(fact, AttemptEnded):
                     track.refusals = track.refusals + 1 if _is_refusal(fact) else 0
+                if isinstance(fact, OrderClosed):
+                    del self.live[fact.mount, fact.order]
                 if isinstance(fact, OrderAbsent):
                     track.absences += 1
                 if isinstance(fact, OrderAccepted):

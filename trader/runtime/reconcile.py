@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from trader.core.facts import Fact, Filled, OrderSending, ZombieSeen
 from trader.core.ledger import QUOTE
-from trader.core.orders import ABSENT, CLOSED
+from trader.core.orders import ABSENT, PLACED
 from trader.core.records import AccountCompared, BaselineSet, DiscrepancySeen, ForeignSeen, StateChanged
 from trader.ports import Balance, Clock, Scan, Venue, VenueDownError, VenueOrder
 from trader.runtime.keeper import Keeper
@@ -104,8 +104,8 @@ class Reconciler:
         is_sound = True
         for order in scan.orders:
             is_sound &= await self._judge(order)
-        tracks = {one.venue_order: one for one in self._outbox.tracks.values() if one.venue_order}
-        for track in tracks.values():
+        traded = {one.venue_order for one in scan.trades}
+        for track in [one for one in self._outbox.tracks.values() if one.venue_order in traded]:
             await self._outbox.book(track, [one for one in scan.trades if one.venue_order == track.venue_order])
         if not self._is_open():
             is_sound &= await self._note_differences(balances)
@@ -135,11 +135,11 @@ class Reconciler:
             await self._keeper.keep(BaselineSet(self._clock.now(), self._venue.name, code, total, "adopted"))  # type: ignore[arg-type]
 
     def _is_open(self) -> bool:
-        return any(one.state not in {"placed", CLOSED} for one in self._outbox.tracks.values())
+        return any(one.state != PLACED for one in self._outbox.live.values())
 
     def _unresolved(self) -> list[int]:
         """When each order that is not final was signed; older ones are settled and need not be looked at again."""
-        return [one.sending.signed_ms for one in self._outbox.tracks.values() if one.sending and one.state != CLOSED]
+        return [one.sending.signed_ms for one in self._outbox.live.values() if one.sending]
 
     async def _read(self) -> tuple[dict[str, Balance], Scan]:
         """Balances that did not move while the lists were read."""
