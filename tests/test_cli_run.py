@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -133,6 +134,22 @@ def test_a_rehearsal_from_start_to_end(rehearsal, tmp_path):
     assert [one["side"] for one in there["orders"]] == ["buy", "sell"]
     assert not there["unbalanced"]
     assert "loopback-secret" not in (tmp_path / "log").read_text().replace("secret loopback-secret", "")
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_a_run_behind_that_the_commands_can_read(tmp_path):
+    told = trader("demo", "--days", 12, "--folder", tmp_path)
+    words = shlex.split(" ".join(told.split()).rpartition("trader explain ")[2])
+    explained = trader("explain", *words)
+    for word in (": traded", "received", "known", "decided", "target", "ordered", "filled", "outcome"):
+        assert word in explained
+    config = words[0]
+    again = re.match(r"(\d+) of (\d+) decisions are the same", trader("replay-journal", config))
+    assert again[1] == again[2] != "0"
+    rows = list(csv.DictReader(io.StringIO(trader("equity", config, "--csv"))))
+    assert (rows[0]["equity"], len(rows)) == ("10000.0", 12 * 24)
+    assert "2024-03-12" in trader("equity", config)
+    assert "each follows from the one before" in trader("journal", "verify", config)
 
 
 @pytest.fixture

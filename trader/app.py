@@ -44,6 +44,7 @@ from trader.runtime.rehearing import Rehearing, rehear
 from trader.runtime.supervise import supervise
 from trader.settings import SettingsError
 
+BUILDERS = {"gate": gate_venue, "mexc": mexc_venue}
 LEASE_SECONDS = 30.0
 LEAST_BARS = 1_000
 DUST_QUOTE = "0.01"
@@ -81,17 +82,16 @@ def open_journal(settings: Run, folder: Path) -> Journal:
 
 def open_venue(settings: Run, home: Path, folder: Path, clock: Clock, *, is_shadow: bool) -> Venue:
     """Where orders go: an exchange account, or paper with the prices of one."""
-    builders = {"gate": gate_venue, "mexc": mexc_venue}
     account, url = settings.account, settings.account.url or ""
     if settings.venue == "paper" or is_shadow:
         name = settings.prices if settings.venue == "paper" else settings.venue
-        prices = builders[name](key="", secret="", url=url)
+        prices = BUILDERS[name](key="", secret="", url=url)
         costs = Costs(**settings.costs.model_dump())
         deposit = {"USDT": Decimal(repr(settings.capital))}
         return PaperVenue(prices, clock, costs=costs, path=folder / "account.jsonl", deposit=deposit)
     key = secret_of(account.key, account.key_file, home, "account.key")
     secret = secret_of(account.secret, account.secret_file, home, "account.secret")
-    return builders[settings.venue](key=key, secret=secret, url=url, paces=not url)
+    return BUILDERS[settings.venue](key=key, secret=secret, url=url, paces=not url)
 
 
 def secrets_of(settings: Run, home: Path) -> list[str]:
@@ -128,15 +128,8 @@ def bench(
     fence_ms: int = FENCE_MS,
 ) -> Bench:  # fmt: skip
     """Put a desk together; nothing is recovered and nothing is asked yet."""
-    terms: dict[str, Sequence[Terms]] = {
-        one.asset: [Terms(one, (costs or Costs()).fee_on_buy, exactly)] for one in instruments
-    }
     symbols = {one.asset: one.symbol for one in instruments}
-    zero = exactly(0)
-    mount = Mount(name, terms, {instruments[0].venue: exactly(float(capital))}, zero)
-    gate = Gate(limits) if limits is not None and limits.given() else None
-    keep = max(LEAST_BARS, strategy.wants.bars)
-    engine = Engine(strategy, mount, Feed(list(terms), exactly, keep), exactly, gate)
+    engine = engine_of(name, strategy, instruments, capital, limits=limits, costs=costs)
     keeper = Keeper(journal, clock)
     outbox = Outbox(keeper, venue, clock, account=account, namespace=namespace, fence_ms=fence_ms)
     dust = {one.symbol.partition("/")[0]: Decimal(repr(one.lot or 1e-8)) for one in instruments}
@@ -162,18 +155,36 @@ async def start(desk: Desk, instruments: Sequence[Instrument], capital: Decimal)
     await desk.keeper.keep(MountStarted(at, mount, repr(strategy), capital, terms))  # type: ignore[arg-type]
 
 
-def engine_of(start_: MountStarted, strategy: Strategy) -> Engine:
-    """A fresh engine as it was at a recorded start."""
-    instruments = [from_terms_row(row) for row in start_.terms]
-    terms: dict[str, Sequence[Terms]] = {one.asset: [Terms(one, "quote", exactly)] for one in instruments}
-    mount = Mount(start_.mount, terms, {instruments[0].venue: exactly(float(start_.capital))}, exactly(0))
-    keep = max(1_000, strategy.wants.bars)
-    return Engine(strategy, mount, Feed(list(terms), exactly, keep), exactly, None)
+def engine_of(
+    name: str, strategy: Strategy, instruments: Sequence[Instrument], capital: Decimal, *,
+    limits: Limits | None = None, costs: Costs | None = None,
+) -> Engine:  # fmt: skip
+    """A fresh engine of one mount: live, and when a journal is told again."""
+    fee_on_buy = (costs or Costs()).fee_on_buy
+    terms: dict[str, Sequence[Terms]] = {one.asset: [Terms(one, fee_on_buy, exactly)] for one in instruments}
+    mount = Mount(name, terms, {instruments[0].venue: exactly(float(capital))}, exactly(0))
+    gate = Gate(limits) if limits is not None and limits.given() else None
+    keep = max(LEAST_BARS, strategy.wants.bars)
+    return Engine(strategy, mount, Feed(list(terms), exactly, keep), exactly, gate)
 
 
-def rehearse(facts: Sequence[Fact], strategy: Strategy) -> Rehearing:
-    """Tell a recorded session to a fresh engine and compare decision by decision."""
-    return rehear(facts, lambda start_: engine_of(start_, strategy))
+def rehearse(
+    facts: Sequence[Fact], strategy: Strategy, *, limits: Limits | None = None, costs: Costs | None = None
+) -> Rehearing:
+    """Tell a recorded session to a fresh engine with these limits and costs, and compare decision by decision."""
+
+    def make(start_: MountStarted) -> Engine:
+        instruments = [from_terms_row(row) for row in start_.terms]
+        capital = Decimal(str(start_.capital))
+        return engine_of(start_.mount, strategy, instruments, capital, limits=limits, costs=costs)
+
+    return rehear(facts, make)
+
+
+def rehearse_run(facts: Sequence[Fact], settings: Run, strategy: Strategy) -> Rehearing:
+    """Tell a recorded session again as this configuration would decide it."""
+    limits, costs = Limits(**settings.limits.model_dump()), Costs(**settings.costs.model_dump())
+    return rehearse(facts, strategy, limits=limits, costs=costs)
 
 
 async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: bool, log: Log) -> None:

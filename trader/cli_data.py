@@ -77,11 +77,10 @@ def download(
 async def _download(
     catalog: "Catalog", name: str, symbols: list[str], timeframe: str, begin: datetime, end: datetime, url: str
 ) -> None:  # fmt: skip
-    from trader.adapters.gate import gate_venue
-    from trader.adapters.mexc import mexc_venue
+    from trader.app import BUILDERS
     from trader.ports import VenueDownError
 
-    venue = {"gate": gate_venue, "mexc": mexc_venue}[name](key="", secret="", url=url, paces=not url)
+    venue = BUILDERS[name](key="", secret="", url=url, paces=not url)
     try:
         there = {one.asset for one in await venue.instruments(symbols)}
         missing = [symbol for symbol in symbols if symbol not in there]

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=CODES)(orders)
     app.command(epilog=CODES)(holdings)
     app.command(epilog=CODES)(fills)
+    app.command(epilog=CODES)(equity)
     app.command(epilog=CODES)(explain)
     app.command("replay-journal", epilog=CODES)(replay_journal)
     app.add_typer(journals, name="journal")
@@ -98,6 +100,36 @@ def fills(
     print_table(table)
 
 
+def equity(
+    config: Config,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print every value as CSV, not the last of each day.")] = False,
+) -> None:
+    """Show what the bot was worth day by day: its cash, and what it holds at the last closes.
+
+    \b
+    Examples:
+      trader equity config/paper.yaml
+      trader equity config/paper.yaml --csv > equity.csv
+    """
+    from trader.runtime.stories import curve
+
+    values = curve(facts_of(config))
+    if as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["at", "mount", "cash", "equity"])
+        for one in values:
+            writer.writerow([one.at.isoformat(), one.mount, one.cash, one.equity])
+        return
+    table = table_of("day", "mount", "cash", "equity", "change")
+    days = {(one.at.date(), one.mount): one for one in values}
+    before: dict[str, Decimal] = {}
+    for (day, mount), one in days.items():
+        change = f"{one.equity / before[mount] - 1:+.2%}" if before.get(mount) else ""
+        table.add_row(f"{day:%Y-%m-%d}", mount, f"{one.cash:,.2f}", f"{one.equity:,.2f}", change)
+        before[mount] = one.equity
+    print_table(table)
+
+
 def explain(
     config: Config,
     key: Annotated[str, typer.Argument(help="The key of a message, or a part of it.", show_default=False)],
@@ -133,11 +165,11 @@ def replay_journal(config: Config, as_json: AsJson = False) -> None:
     Example:
       trader replay-journal config/paper.yaml
     """
-    from trader.app import rehearse
+    from trader.app import rehearse_run
 
-    _, strategy = loaded(config)
+    settings, strategy = loaded(config)
     try:
-        heard = rehearse(facts_of(config), strategy)
+        heard = rehearse_run(facts_of(config), settings, strategy)
     except ValueError as error:
         raise Failure(str(error), NOT_READY) from error
     if as_json:

@@ -105,14 +105,22 @@ def status(config: Config, as_json: AsJson = False) -> None:
             print(f"{name.replace('_', ' '):24} {shown}")
 
 
-def halt(config: Config, why: Annotated[str, typer.Option(help="Written down with it.")] = "", key: Key = "") -> None:
+def halt(
+    config: Config,
+    why: Annotated[str, typer.Option(help="Written down with it.")] = "",
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Send no order at all, exits neither: holdings are left alone.")
+    ] = False,
+    key: Key = "",
+) -> None:
     """Open nothing more; exits and sales go on. It stays so over restarts, until `trader resume`.
 
     \b
-    Example:
+    Examples:
       trader halt config/paper.yaml --why "exchange maintenance"
+      trader halt config/live.yaml --everything --why "the account is not ours alone"
     """
-    _say(config, "halt", why, key)
+    _say(config, "kill" if everything else "halt", why, key)
 
 
 def resume(config: Config, key: Key = "") -> None:

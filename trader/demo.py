@@ -11,20 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trader.adapters.ccxt_venue import CcxtVenue
-from trader.adapters.gate import gate_venue
 from trader.adapters.journal_sqlite import SqliteJournal
-from trader.adapters.mexc import mexc_venue
 from trader.adapters.payloads import compose
-from trader.app import Bench, bench, start
+from trader.app import BUILDERS, Bench, bench, start
 from trader.core.facts import BarClosed, Fact
 from trader.core.records import DiscrepancySeen
+from trader.core.risk import Limits
 from trader.core.view import Strategy
 from trader.lockstep import Instant, LockStep, MarketClock
+from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange, Market
-from trader.loopback.gate import GateDialect
-from trader.loopback.mexc import MexcDialect
 from trader.loopback.server import LoopbackServer, VenueClock
-from trader.loopback.wire import Dialect
 from trader.runtime.desk import ACTIVE, Execution
 from trader.runtime.inbox import Rules
 from trader.runtime.logs import Log
@@ -58,6 +55,7 @@ class Stage:
     until: datetime = datetime(2024, 5, 1, tzinfo=UTC)
     cash: Decimal = Decimal(10_000)
     half_spread: float = HALF_SPREAD
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +152,8 @@ async def exchange_of(stage: Stage, names: Sequence[str]) -> AsyncIterator[tuple
     exchange = Exchange(markets_of(names), fee=Decimal(fee), fee_in=fee_in)
     exchange.open_account(KEY, SECRET, {"USDT": stage.cash})
     clock = VenueClock()
-    dialect: Dialect = GateDialect(exchange) if stage.venue == "gate" else MexcDialect(exchange)
-    builder = {"gate": gate_venue, "mexc": mexc_venue}[stage.venue]
-    async with LoopbackServer(dialect, clock) as server:
-        venue = builder(key=KEY, secret=SECRET, url=server.url, paces=False)
+    async with LoopbackServer(DIALECTS[stage.venue](exchange), clock) as server:
+        venue = BUILDERS[stage.venue](key=KEY, secret=SECRET, url=server.url, paces=False)
         try:
             yield exchange, server, venue
         finally:
@@ -175,7 +171,7 @@ async def play(stage: Stage, path: Path, *, progress: Progress | None = None, lo
             exchange.set_price(asset, Decimal(repr(price)), 0, half_spread=Decimal(repr(stage.half_spread)))
         made = bench(
             name="demo", strategy=stage.strategy, instruments=await venue.instruments(names), capital=stage.cash,
-            journal=journal, venue=venue, clock=clock, log=log, rules=Rules(max_age=timedelta(days=4)),
+            journal=journal, venue=venue, clock=clock, log=log, limits=stage.limits, rules=Rules(max_age=timedelta(days=4)),
             execution=Execution(collar=0.0, again_seconds=0.05, fee=float(FEES[stage.venue][1])),
         )  # fmt: skip
         desk = made.desk

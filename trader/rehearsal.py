@@ -7,13 +7,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from trader.demo import FEES, KEY, RULES, SECRET, markets_of
+from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange
 from trader.loopback.faults import Faults
-from trader.loopback.gate import GateDialect
-from trader.loopback.mexc import MexcDialect
 from trader.loopback.server import LoopbackServer, VenueClock
 from trader.loopback.walk import Walk
-from trader.loopback.wire import Dialect
 from trader.output import write
 from trader.yaml_source import YamlError, read
 
@@ -53,14 +51,13 @@ async def serve(venue: str, *, port: int, deposit: str, faults: Path | None, sta
     fee_in, fee = FEES[venue]
     exchange = Exchange(markets_of(sorted(RULES)), fee=Decimal(fee), fee_in=fee_in)
     account = exchange.open_account(KEY, SECRET, deposits_of(deposit))
-    dialect: Dialect = GateDialect(exchange) if venue == "gate" else MexcDialect(exchange)
     clock, stopped = VenueClock(), asyncio.Event()
     walk = Walk(exchange, {symbol: Decimal(price) for symbol, price in PRICES.items()})
     walk.past(clock.now_ms())
     walk.step(clock.now_ms())
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
-    async with LoopbackServer(dialect, clock, faults_of(faults), port=port) as server:
+    async with LoopbackServer(DIALECTS[venue](exchange), clock, faults_of(faults), port=port) as server:
         print(f"{venue} speaks at {server.url} (key {KEY}, secret {SECRET}); Ctrl-C ends it", flush=True)  # noqa: T201
         while not stopped.is_set():
             try:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from rich import box
@@ -20,23 +21,30 @@ from rich.text import Text
 
 from backtests import Costs, Result, replay
 from backtests.report import ReportError
-from strategies import load
-from trader.app import Bench, rehearse
+from trader.app import Bench, rehearse_run
 from trader.core.facts import Decided, Fact, Filled, OrderPlaced, TargetSet
 from trader.core.records import SignalClosed, SignalReceived
+from trader.core.risk import Limits
 from trader.demo import FEES, Ended, Stage, play, tape_of
 from trader.lockstep import Instant
-from trader.output import INTERNAL, Failure
+from trader.output import INTERNAL, Failure, write
+from trader.run_settings import load_run, state_folder
 from trader.runtime.rehearing import Rehearing
 
 LABEL = "real hourly candles of 2024; ratings DERIVED FROM THEM, not a vendor's, without edge"
-PARAMETERS: dict[str, object] = {
-    "kind": "derived_trader",
-    "top": 3,
-    "enter": 55,
-    "band": 0.02,
-    "exits": [{"fall_by": 0.05}],
-}
+CONFIG = """\
+# What the demo plays, so that the commands can be tried on what it leaves behind: trader explain, orders, fills ...
+version: 1
+name: demo
+venue: paper
+prices: {venue}
+capital: 10000
+assets: [BTC/USDT, ETH/USDT, BNB/USDT, SOL/USDT, XRP/USDT]
+timeframe: 1h
+strategy: {{name: TopRated, parameters: {{kind: derived_trader, top: 3, enter: 55, band: 2%, exits: [{{fall_by: 5%}}]}}}}
+limits: {{weight_per_asset: 40%}}
+state: .
+"""
 SPARKS = "▁▂▃▄▅▆▇█"
 SHOWN = 12
 WATCH_SECONDS = 20.0
@@ -57,20 +65,29 @@ class Seen:
 def show(venue: str, days: int, folder: Path) -> None:
     """Play the demo, show it, and check it; raises Failure where a check fails."""
     folder.mkdir(parents=True, exist_ok=True)
-    journal = folder / "journal.db"
+    config = folder / "run.yaml"
+    write(config, CONFIG.format(venue=venue))
+    settings, strategy = load_run(config)
+    journal = state_folder(settings, config) / "journal.db"
+    journal.parent.mkdir(parents=True, exist_ok=True)
     for suffix in ("", "-wal", "-shm"):
         Path(f"{journal}{suffix}").unlink(missing_ok=True)
     since = datetime(2024, 3, 1, tzinfo=UTC)
-    stage = Stage(load("TopRated", PARAMETERS), venue=venue, since=since, until=since + timedelta(days=days))
+    stage = Stage(
+        strategy, venue=venue, since=since, until=since + timedelta(days=days), cash=Decimal(repr(settings.capital)),
+        limits=Limits(**settings.limits.model_dump()),
+    )  # fmt: skip
     console = Console()
     console.print(f"[bold]demo[/bold]: TopRated on a loopback {venue}, {days} days from {since:%Y-%m-%d}. {LABEL}.")
     begin = time.monotonic()
     ended = _played(stage, journal, console)
-    heard = rehearse(ended.facts, stage.strategy)
+    heard = rehearse_run(ended.facts, settings, strategy)
     beside = _replayed(stage)
     report = _report(beside, folder / "report.html")
     _tell(console, stage, ended, heard, beside, time.monotonic() - begin)
     console.print(f"journal {journal}" + ("" if report is None else f", report of the replay {report}"))
+    key = next((fact.key for fact in ended.facts if isinstance(fact, SignalClosed) and fact.outcome == "traded"), "")
+    console.print(f"look closer: trader fills {config}, trader explain {config} {key}", soft_wrap=True)
     if not _checks(ended, heard, beside)[1]:
         raise Failure("a check of the demo failed: please report it", INTERNAL)
 
@@ -160,7 +177,7 @@ def _replayed(stage: Stage) -> Result:
     costs = Costs(
         fee=float(fee), half_spread=stage.half_spread, fee_on_buy="received" if fee_in == "received" else "quote"
     )
-    return replay(stage.strategy, tape_of(stage), cash=float(stage.cash), costs=costs, exact=True)
+    return replay(stage.strategy, tape_of(stage), cash=float(stage.cash), costs=costs, limits=stage.limits, exact=True)
 
 
 def _plan(facts: Sequence[Fact]) -> list[tuple[object, ...]]:

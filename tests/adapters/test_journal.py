@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from trader.adapters.journal_sqlite import JournalReader, JournalVersionError, SqliteJournal, wal_fault
+from trader.adapters.journal_chain import JournalVersionError
+from trader.adapters.journal_sqlite import JournalReader, SqliteJournal, wal_fault
 from trader.adapters.journal_tables import READ_MODELS, VERSION
 from trader.core.facts import Filled, OrderAccepted, OrderClosed, OrderPlaced, OrderSending, OrderUnknown
 from trader.core.records import EpochTaken, LinkChanged, SignalClosed, SignalReceived

@@ -4,6 +4,7 @@ import pytest
 
 from tests.adapters.test_journal import kept, link, story
 from tests.services.parts import Postgres
+from trader.adapters.journal_chain import rows_of
 from trader.adapters.journal_postgres import PostgresJournal
 from trader.core.records import EpochTaken
 from trader.ports import AlreadyKeptError, JournalDownError, LeaseLostError
@@ -120,7 +121,7 @@ async def test_a_server_that_is_killed_and_comes_back_loses_nothing(url, server)
 async def test_a_commit_whose_answer_is_lost_is_repeated_without_a_second_row(url):
     journal = PostgresJournal(url)
     await journal.take("me", seconds=60)
-    rows = journal._rows([link(1)], 1)
+    rows = rows_of([link(1)], 1, journal._seq, journal._hash)
     async with journal._connection.transaction():
         await journal._insert(journal._connection, rows, [link(1)])  # it was kept, but nobody learnt it
     journal._in_doubt = True

@@ -9,15 +9,13 @@ from typing import Any
 
 from trader.adapters.ccxt_venue import CcxtVenue
 from trader.adapters.clock import SystemClock
-from trader.adapters.gate import gate_venue
-from trader.adapters.mexc import mexc_venue
 from trader.adapters.paper_venue import PaperVenue
+from trader.app import BUILDERS
 from trader.core.costs import Costs
 from trader.core.identity import client_core
+from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Account, Exchange, Held, Market
 from trader.loopback.faults import Fault, Faults
-from trader.loopback.gate import GateDialect
-from trader.loopback.mexc import MexcDialect
 from trader.loopback.server import LoopbackServer, VenueClock
 from trader.ports import OrderRequest
 
@@ -29,7 +27,6 @@ MARKETS = [
     Market("OFF", "USDT", D("0.01"), D("0.1"), D(3), status="untradable"),
 ]
 FEES = {"gate": ("received", "0.002"), "mexc": ("quote", "0.0005")}
-BUILDERS = {"gate": (GateDialect, gate_venue), "mexc": (MexcDialect, mexc_venue)}
 
 
 @dataclass
@@ -94,14 +91,13 @@ async def paper(path=None):
 async def loopback(name, *rules, lag_ms=0, repeats="override", clock=None):
     """A loopback exchange of this name at 100 for a BTC and 10 for an ETH, and a venue that is ready to trade there."""
     fee_in, fee = FEES[name]
-    dialect, builder = BUILDERS[name]
     exchange = Exchange(MARKETS, fee=D(fee), fee_in=fee_in, repeats=repeats, forgets=name == "gate", list_lag_ms=lag_ms)
     account = exchange.open_account(KEY, SECRET, {"USDT": D(1_000), "BTC": D(0)})
     clock, faults = clock or VenueClock(), Faults([Fault(**rule) for rule in rules])
     exchange.set_price("BTC/USDT", D(100), clock.now_ms(), half_spread=D("0.001"))
     exchange.set_price("ETH/USDT", D(10), clock.now_ms(), half_spread=D("0.001"))
-    async with LoopbackServer(dialect(exchange), clock, faults) as server:
-        venue = builder(key=KEY, secret=SECRET, url=server.url, paces=False)
+    async with LoopbackServer(DIALECTS[name](exchange), clock, faults) as server:
+        venue = BUILDERS[name](key=KEY, secret=SECRET, url=server.url, paces=False)
         await venue.prepare()
         try:
             yield Loop(exchange, server, account, venue, clock, faults, count(1))

@@ -17,10 +17,9 @@ from trader.adapters.mqtt import Broker, publish
 from trader.adapters.payloads import compose
 from trader.core.facts import Filled, OrderPlaced, OrderSending
 from trader.core.records import DiscrepancySeen, ForeignSeen, SignalClosed, SignalReceived
+from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange
 from trader.loopback.faults import Fault, Faults
-from trader.loopback.gate import GateDialect
-from trader.loopback.mexc import MexcDialect
 from trader.loopback.server import LoopbackServer, VenueClock
 from trader.loopback.walk import Walk
 from trader.runtime.control import Command, NoDaemonError, ask
@@ -239,8 +238,9 @@ async def rig(folder, *, venue="gate", broker=None, database="", faults=()):
     walk = Walk(exchange, {"BTC/USDT": D(100), "ETH/USDT": D(10)}, seed=1)
     walk.past(clock.now_ms(), 5)
     walk.step(clock.now_ms())
-    dialect = GateDialect(exchange) if venue == "gate" else MexcDialect(exchange)
-    async with LoopbackServer(dialect, clock, Faults([Fault(**one) for one in faults], seed=1)) as server:
+    async with LoopbackServer(
+        DIALECTS[venue](exchange), clock, Faults([Fault(**one) for one in faults], seed=1)
+    ) as server:
         config = folder / "run.yaml"
         text = CONFIG.format(venue=venue, url=server.url, key=KEY, secret=SECRET)
         if broker is not None:

@@ -9,14 +9,9 @@ from tests.contracts.worlds import loopback
 from trader import Decision, FallBy, Signal, Target, Wants
 from trader.adapters.clock import SystemClock
 from trader.adapters.journal_sqlite import SqliteJournal
-from trader.core.book import Mount
-from trader.core.engine import Engine
+from trader.app import bench
 from trader.core.facts import BarClosed, SignalsKnown
-from trader.core.feed import Feed
-from trader.core.instruments import Terms, exactly
 from trader.runtime.desk import Desk, Execution
-from trader.runtime.keeper import Keeper
-from trader.runtime.outbox import Outbox
 from trader.runtime.reconcile import Reconciler
 from trader.runtime.recovery import recover
 
@@ -81,21 +76,13 @@ async def bot(it, name, path, *, strategy=None, owner="test", execution=None):
     journal, clock = SqliteJournal(path), SystemClock()
     await journal.take(owner, seconds=60)
     instruments = await it.venue.instruments(ASSETS)
-    terms = {one.asset: [Terms(one, one.fee_on_buy, exactly)] for one in instruments}
-    symbols = {one.asset: one.symbol for one in instruments}
-    mount = Mount("m", terms, {name: D(500)}, D(0))
-    engine = Engine(strategy or Follows(), mount, Feed(ASSETS, exactly), exactly, None)
-    keeper = Keeper(journal, clock)
-    outbox = Outbox(keeper, it.venue, clock, account="a", namespace="test", fence_ms=500)
-    dust = {one.symbol.partition("/")[0]: D(str(one.lot)) for one in instruments} | {"USDT": D("0.01")}
-    reconciler = Reconciler(keeper, it.venue, outbox, clock, symbols=symbols, quote="USDT", dust=dust, namespace="test")
-    outbox.explains = reconciler.explains
-    desk = Desk(
-        engine, keeper, outbox, it.venue, clock, symbols=symbols,
+    made = bench(
+        name="m", strategy=strategy or Follows(), instruments=instruments, capital=D(500), journal=journal,
+        venue=it.venue, clock=clock, account="a", namespace="test", fence_ms=500,
         execution=execution or Execution(collar=0.005, again_seconds=0.05, fee=0.002 if name == "gate" else 0.0005),
     )  # fmt: skip
-    await recover(desk, reconciler, journal)
-    return House(it, journal, desk, reconciler, clock)
+    await recover(made.desk, made.reconciler, journal)
+    return House(it, journal, made.desk, made.reconciler, clock)
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from trader.adapters.sources import Bus
 from trader.app import bench, rehearse, start
 from trader.core.facts import ExitHit, Filled, OrderPlaced
 from trader.core.records import CommandTaken, LinkChanged, SignalClosed, SignalReceived, StateChanged
+from trader.core.risk import Limits
 from trader.loopback.walk import Walk
 from trader.runtime.control import Command
 from trader.runtime.daemon import Daemon, Pace
@@ -51,7 +52,7 @@ class Follows:
 
 
 @asynccontextmanager
-async def daemon(name, path, *, strategy=None, pace=FAST, market_every=0.05, bus=None):
+async def daemon(name, path, *, strategy=None, pace=FAST, market_every=0.05, bus=None, limits=None):
     async with loopback(name) as it:
         walk = Walk(it.exchange, {"BTC/USDT": D(100), "ETH/USDT": D(10)}, seed=1)
         walk.past(it.clock.now_ms(), 5)
@@ -64,7 +65,7 @@ async def daemon(name, path, *, strategy=None, pace=FAST, market_every=0.05, bus
         )  # fmt: skip
         made = bench(
             name="m", strategy=strategy or Follows(), instruments=instruments, capital=D(500), journal=journal,
-            venue=it.venue, clock=clock, namespace="test", price=market.price, fence_ms=400,
+            venue=it.venue, clock=clock, namespace="test", price=market.price, fence_ms=400, limits=limits,
             execution=Execution(collar=0.005, again_seconds=0.05, fee=0.002),
         )  # fmt: skip
         one = Daemon(made.desk, made.reconciler, made.inbox, [bus], market, Log(), pace)
@@ -140,6 +141,33 @@ async def test_a_message_that_waits_when_the_bot_starts_is_traded(tmp_path):
     await early.publish(rating(1, BTC=50))
     async with daemon("gate", tmp_path / "j.db", bus=early) as (_, one, _bus, _journal):
         await until(lambda: held(one) > 2)
+
+
+async def test_a_session_under_a_limit_is_told_again_under_the_same_limit(tmp_path):
+    limits = Limits(weight_per_asset=0.3)
+    async with daemon("gate", tmp_path / "j.db", limits=limits) as (_, one, bus, journal):
+        await bus.publish(rating(1, BTC=50))
+        await until(lambda: held(one) and one.desk.is_quiet)
+        assert held(one) < D("1.6")
+        found = await facts(journal)
+        again = rehearse(found, Follows(), limits=limits)
+        assert (again.differences, again.same > 0) == ([], True)
+        assert rehearse(found, Follows()).differences
+
+
+async def test_killed_sends_nothing_until_a_person_resumes(tmp_path):
+    async with daemon("gate", tmp_path / "j.db") as (it, one, bus, journal):
+        await bus.publish(rating(1, BTC=50))
+        await until(lambda: held(one) > 2 and one.desk.is_quiet)
+        assert (await one.act(Command("kill", "not ours alone", "k1")))["state"] == "killed"
+        it.exchange.set_price("BTC/USDT", D(85), 0, half_spread=D("0.001"))
+        await until(one.desk.waiting)
+        sent = len(it.exchange.orders)
+        await asyncio.sleep(0.5)
+        assert (len(it.exchange.orders), held(one) > 2) == (sent, True)
+        await one.act(Command("resume", "", "k2"))
+        await until(lambda: not held(one) and one.desk.is_quiet)
+        assert len(await facts(journal, ExitHit)) == 1
 
 
 async def test_a_price_that_reaches_the_stop_sells(tmp_path):

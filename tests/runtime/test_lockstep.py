@@ -7,8 +7,9 @@ import pytest
 
 from backtests import Costs, replay
 from strategies import load
+from trader.adapters.journal_sqlite import JournalReader, SqliteJournal
 from trader.app import rehearse
-from trader.core.facts import Decided, OrderPlaced, TargetSet
+from trader.core.facts import BarClosed, Decided, OrderPlaced, TargetSet
 from trader.demo import Stage, play, tape_of
 
 CASES = [
@@ -68,6 +69,18 @@ async def test_every_message_of_a_session_has_exactly_one_outcome(tmp_path):
     received = [fact for fact in ended.facts if isinstance(fact, SignalReceived)]
     closed = [fact.key for fact in ended.facts if isinstance(fact, SignalClosed)]
     assert len(received) > 20
+    reader = JournalReader(tmp_path / "j.db")
+    held, curve = reader.holdings(), reader.equity()
+    assert {one.asset: one.quantity for one in held if one.quantity} == ended.holdings
+    assert (curve[-1].cash, curve[-1].equity) == (ended.cash, ended.equity)
+    assert [one.at for one in curve] == sorted({fact.at for fact in ended.facts if isinstance(fact, BarClosed)})
+    reader.close()
+    again = SqliteJournal(tmp_path / "j.db")
+    again.rebuild()
+    await again.close()
+    reader = JournalReader(tmp_path / "j.db")
+    assert (reader.holdings(), reader.equity()) == (held, curve)
+    reader.close()
     assert sorted(closed) == sorted(fact.key for fact in received if not fact.outcome)
 
 

@@ -1,13 +1,20 @@
 """The chain of the journal: each row's hash covers the row and the hash before it; whoever changes a row breaks the chain."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from trader.adapters.fact_codec import CodecError, decode
+from trader.adapters.fact_codec import CodecError, decode, encode
+from trader.adapters.journal_tables import utc_text
+from trader.core.facts import Fact
 
 GENESIS = "0" * 64
 Link = tuple[int, int, str, str, str, str]  # seq, epoch, kind, body, prev_hash, hash
+Row = tuple[int, int, str, str, str, str, str]  # seq, epoch, at, kind, body, prev_hash, hash
+
+
+class JournalVersionError(Exception):
+    """The journal was written by a newer program, or is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,17 @@ class Broken:
 def chained(prev_hash: str, seq: int, epoch: int, kind: str, body: str) -> str:
     """The hash of a row: over the hash before it and all that the row says."""
     return hashlib.sha256(f"{prev_hash}|{seq}|{epoch}|{kind}|{body}".encode()).hexdigest()
+
+
+def rows_of(facts: Sequence[Fact], epoch: int, seq: int, before: str) -> list[Row]:
+    """The rows of facts that follow the row `seq` with the hash `before`."""
+    rows: list[Row] = []
+    for fact in facts:
+        seq, kind, body = seq + 1, type(fact).__name__, encode(fact)
+        after = chained(before, seq, epoch, kind, body)
+        rows.append((seq, epoch, utc_text(fact.at), kind, body, before, after))
+        before = after
+    return rows
 
 
 def walk(rows: Iterable[Link]) -> Broken | None:

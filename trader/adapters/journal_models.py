@@ -3,7 +3,9 @@
 from typing import Protocol
 
 from trader.adapters.journal_tables import utc_text
+from trader.core.accounts import Accounts, Moved, Valued
 from trader.core.facts import (
+    BarClosed,
     Fact,
     Filled,
     OrderAbsent,
@@ -18,11 +20,16 @@ from trader.core.instruments import Number
 from trader.core.orders import ABSENT, ACCEPTED, CLOSED, PLACED, SENDING, STUCK, UNKNOWN
 from trader.core.records import SignalClosed, SignalReceived
 
-Value = str | int | float | None
+Value = str | int | float | bool | None
 AGAIN = (
     "duplicate",
     "conflict",
 )  # a key that came before: the chain keeps that it came, the receipt is the first one's
+ACCOUNTED = (  # what accounts are made of: every start and fill, and the newest close of each asset
+    "SELECT body FROM (SELECT seq, body FROM journal WHERE kind IN ('MountStarted', 'Filled', 'DustLeft') AND seq < ?1"
+    " UNION ALL SELECT seq, body FROM (SELECT seq, body FROM journal WHERE kind = 'BarClosed' AND seq < ?1"
+    " ORDER BY seq DESC LIMIT 1000) AS bars) AS rows ORDER BY seq"
+)
 STATES = {OrderUnknown: UNKNOWN, OrderAbsent: ABSENT, OrderStuck: STUCK}
 
 
@@ -32,9 +39,18 @@ class Executes(Protocol):
     def execute(self, statement: str, values: tuple[Value, ...], /) -> object: ...
 
 
-def project(database: Executes, seq: int, fact: Fact) -> None:
-    """Bring the read models in line with a fact; a broken unique key raises the driver's integrity error."""
+def project(database: Executes, seq: int, fact: Fact, accounts: Accounts) -> None:
+    """Bring the read models in line with a fact; a broken unique key raises the driver's integrity error.
+
+    accounts: what the facts before it made of the mounts; it learns this fact here.
+    """
+    moved = accounts.learn(fact)
+    if moved is not None:
+        _moved(database, seq, moved)
     match fact:
+        case BarClosed(at=at):
+            for one in accounts.values(at):
+                _valued(database, seq, one)
         case SignalReceived() if fact.outcome not in AGAIN:
             database.execute(
                 "INSERT INTO receipts (key, source, digest, outcome, why, seq) VALUES (?, ?, ?, ?, ?, ?)",
@@ -63,6 +79,24 @@ def project(database: Executes, seq: int, fact: Fact) -> None:
             _filled(database, seq, fact)
         case _:
             pass
+
+
+def _moved(database: Executes, seq: int, one: Moved) -> None:
+    database.execute(
+        "INSERT INTO holdings (mount, asset, venue, quantity, entry, realised, is_flat, seq)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (mount, asset) DO UPDATE SET venue = excluded.venue,"
+        " quantity = excluded.quantity, entry = excluded.entry, realised = excluded.realised, is_flat = excluded.is_flat,"
+        " seq = excluded.seq",
+        (one.mount, one.asset, one.venue, str(one.quantity), str(one.entry), str(one.total), one.is_flat, seq),
+    )  # fmt: skip
+
+
+def _valued(database: Executes, seq: int, one: Valued) -> None:
+    database.execute(
+        "INSERT INTO equity (mount, at, cash, equity, seq) VALUES (?, ?, ?, ?, ?) ON CONFLICT (mount, at) DO UPDATE SET"
+        " cash = excluded.cash, equity = excluded.equity, seq = excluded.seq",
+        (one.mount, utc_text(one.at), str(one.cash), str(one.equity), seq),
+    )
 
 
 def _text(amount: Number | None) -> str | None:

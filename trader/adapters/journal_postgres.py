@@ -9,19 +9,18 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import asyncpg
-from sqlalchemy.dialects import postgresql as dialect
-from sqlalchemy.schema import CreateIndex, CreateTable
-from sqlmodel import SQLModel
 
-from trader.adapters.fact_codec import decode, encode
-from trader.adapters.journal_chain import GENESIS, Broken, chained, walk
-from trader.adapters.journal_models import Value, project
-from trader.adapters.journal_sqlite import JournalVersionError
-from trader.adapters.journal_tables import READ_MODELS, VERSION, utc_text
+from trader.adapters.fact_codec import decode
+from trader.adapters.journal_chain import GENESIS, Broken, JournalVersionError, Row, rows_of, walk
+from trader.adapters.journal_migrations import statements
+from trader.adapters.journal_models import ACCOUNTED, Value, project
+from trader.adapters.journal_tables import READ_MODELS, VERSION
+from trader.core.accounts import Accounts
 from trader.core.facts import Fact
 from trader.core.records import EpochTaken
 from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseLostError
 
+TABLES = "SELECT value FROM meta WHERE name = 'version'"
 SECONDS = 10.0  # for any one statement
 LEASE = "SELECT epoch, owner, expires, extract(epoch FROM clock_timestamp())::float8 AS now FROM lease FOR UPDATE"
 TAKE = (
@@ -30,7 +29,6 @@ TAKE = (
 )
 RENEW = "UPDATE lease SET expires = extract(epoch FROM clock_timestamp()) + $1"
 DOWN = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-Row = tuple[int, int, str, str, str, str, str]
 
 
 class Steps:
@@ -56,6 +54,7 @@ class PostgresJournal:
         self._connection: asyncpg.Connection | None = None
         self._turn = asyncio.Lock()
         self._seq, self._hash, self._in_doubt = 0, GENESIS, False
+        self._accounts: Accounts | None = None  # what the facts so far made of the mounts; None = to be read again
         self._where = url.rpartition("@")[2]  # never the part with the password
 
     async def _open(self) -> "asyncpg.Connection":
@@ -67,21 +66,21 @@ class PostgresJournal:
         return self._connection
 
     async def _set_up(self, connection: "asyncpg.Connection") -> None:
-        speaks = dialect.dialect()  # type: ignore[no-untyped-call]  # sqlalchemy leaves it untyped
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock(7215)")
             if await connection.fetchval("SELECT to_regclass('meta')") is None:
-                for table in SQLModel.metadata.sorted_tables:
-                    await connection.execute(str(CreateTable(table).compile(dialect=speaks)))
-                    for index in table.indexes:
-                        await connection.execute(str(CreateIndex(index).compile(dialect=speaks)))
-                await connection.execute("INSERT INTO meta (name, value) VALUES ('version', $1)", VERSION)
-                return
-            version = await connection.fetchval("SELECT value FROM meta WHERE name = 'version'")
+                await self._migrate(connection, 0)
+            version = await connection.fetchval(TABLES)
             if version is None or version > VERSION:
                 raise JournalVersionError(
                     f"{self._where} has tables of version {version}; this program knows {VERSION}"
                 )
+
+    @staticmethod
+    async def _migrate(connection: "asyncpg.Connection", have: int) -> None:
+        """Bring the tables to the newest version, within the transaction."""
+        for statement in statements("postgresql", have):
+            await connection.execute(statement)
 
     def _down(self, error: BaseException) -> JournalDownError:
         return JournalDownError(f"{self._where}: {type(error).__name__} {error}; nothing was lost, give the same again")
@@ -100,17 +99,21 @@ class PostgresJournal:
                         raise LeaseLostError(
                             f"{self._where}: {row['owner']} holds it for {left:.0f} s more; stop that process, or wait"
                         )
+                    if (version := await connection.fetchval(TABLES)) < VERSION:
+                        await self._migrate(connection, version)
+                        await self._rebuild(connection)
                     epoch = (0 if row is None else row["epoch"]) + 1
                     await connection.execute(TAKE, epoch, owner, seconds)
                     now = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
                     self._seq, self._hash = await self._head(connection)
                     taken = EpochTaken(datetime.fromtimestamp(now, UTC), epoch, owner)
-                    rows = self._rows([taken], epoch)
+                    rows = rows_of([taken], epoch, self._seq, self._hash)
                     await self._insert(connection, rows, [taken])
             except DOWN as error:
                 raise self._down(error) from error
             self.epoch, self._owner, self._lease = epoch, owner, seconds
             self._seq, self._hash = rows[-1][0], rows[-1][-1]
+            self._accounts = None
             return epoch
 
     async def renew(self) -> None:
@@ -137,7 +140,7 @@ class PostgresJournal:
     async def append(self, facts: Sequence[Fact]) -> int:
         """Write all the facts and their read models in one transaction; returns the last seq. See ports.Journal."""
         async with self._turn:
-            rows = self._rows(facts, self.epoch)
+            rows = rows_of(facts, self.epoch, self._seq, self._hash)
             if not rows:
                 return self._seq
             try:
@@ -147,32 +150,27 @@ class PostgresJournal:
                     if not (self._in_doubt and await self._head(connection) == (rows[-1][0], rows[-1][-1])):
                         await self._insert(connection, rows, facts)
             except asyncpg.UniqueViolationError as error:
+                self._accounts = None
                 raise AlreadyKeptError(f"{self._where}: {error}") from error
             except DOWN as error:
-                self._in_doubt = True
+                self._in_doubt, self._accounts = True, None
                 raise self._down(error) from error
             self._in_doubt = False
             self._seq, self._hash = rows[-1][0], rows[-1][-1]
             return self._seq
-
-    def _rows(self, facts: Sequence[Fact], epoch: int) -> list[Row]:
-        seq, before = self._seq, self._hash
-        rows: list[Row] = []
-        for fact in facts:
-            seq, kind, body = seq + 1, type(fact).__name__, encode(fact)
-            after = chained(before, seq, epoch, kind, body)
-            rows.append((seq, epoch, utc_text(fact.at), kind, body, before, after))
-            before = after
-        return rows
 
     async def _insert(self, connection: "asyncpg.Connection", rows: Sequence[Row], facts: Sequence[Fact]) -> None:
         await connection.executemany(
             "INSERT INTO journal (seq, epoch, at, kind, body, prev_hash, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
             rows,
         )
+        if self._accounts is None:
+            self._accounts = Accounts()
+            for (body,) in await connection.fetch(ACCOUNTED.replace("?1", "$1"), rows[0][0]):
+                self._accounts.learn(decode(body))
         steps = Steps()
         for row, fact in zip(rows, facts, strict=True):
-            project(steps, row[0], fact)
+            project(steps, row[0], fact, self._accounts)
         for text, values in steps.steps:
             await connection.execute(text, *values)
 
@@ -214,14 +212,21 @@ class PostgresJournal:
         """Make the read models anew from the facts, in one transaction; returns the number of facts."""
         connection = await self._open()
         async with connection.transaction():
-            for table in READ_MODELS:
-                await connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
-            rows = await connection.fetch("SELECT seq, body FROM journal ORDER BY seq")
-            for seq, body in rows:
-                steps = Steps()
-                project(steps, seq, decode(body))
-                for text, values in steps.steps:
-                    await connection.execute(text, *values)
+            if (version := await connection.fetchval(TABLES)) < VERSION:
+                await self._migrate(connection, version)
+            return await self._rebuild(connection)
+
+    @staticmethod
+    async def _rebuild(connection: "asyncpg.Connection") -> int:
+        accounts = Accounts()
+        for table in READ_MODELS:
+            await connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+        rows = await connection.fetch("SELECT seq, body FROM journal ORDER BY seq")
+        for seq, body in rows:
+            steps = Steps()
+            project(steps, seq, decode(body), accounts)
+            for text, values in steps.steps:
+                await connection.execute(text, *values)
         return len(rows)
 
     async def close(self) -> None:

@@ -10,14 +10,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import create_engine
-from sqlalchemy.dialects import sqlite as dialect
-from sqlalchemy.schema import CreateIndex, CreateTable
-from sqlmodel import Session, SQLModel, select
+from sqlmodel import Session, select
 
-from trader.adapters.fact_codec import decode, encode
-from trader.adapters.journal_chain import GENESIS, Broken, chained, walk
-from trader.adapters.journal_models import project
-from trader.adapters.journal_tables import READ_MODELS, VERSION, FillRow, JournalRow, OrderRow, OutcomeRow, utc_text
+from trader.adapters.fact_codec import decode
+from trader.adapters.journal_chain import GENESIS, Broken, JournalVersionError, Row, rows_of, walk
+from trader.adapters.journal_migrations import statements
+from trader.adapters.journal_models import ACCOUNTED, project
+from trader.adapters.journal_tables import (
+    READ_MODELS,
+    VERSION,
+    EquityRow,
+    FillRow,
+    HoldingRow,
+    JournalRow,
+    OrderRow,
+    OutcomeRow,
+)
+from trader.core.accounts import Accounts
 from trader.core.facts import Fact
 from trader.core.records import EpochTaken
 from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseLostError
@@ -33,10 +42,6 @@ WAL_FAULT = (
     "SQLite {version} may corrupt a write-ahead log that several connections write and checkpoint (fixed in 3.44.6, 3.50.7 and "
     "3.51.3). Only the writer checkpoints here and everybody else reads only, which avoids it; a newer SQLite ends it."
 )
-
-
-class JournalVersionError(Exception):
-    """The file was written by a newer program, or is no journal."""
 
 
 def wal_fault(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str | None:
@@ -63,24 +68,29 @@ class SqliteJournal:
             raise JournalDownError(f"{path}: {error}") from error
         self._seq, self._hash = self._head()
         self._in_doubt = False
+        self._accounts: Accounts | None = None  # what the facts so far made of the mounts; None = to be read again
 
     def _set_up(self) -> None:
         have = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if "meta" in have:
-            (version,) = self._database.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
-            if version > VERSION:
-                raise JournalVersionError(
-                    f"{self.path} has tables of version {version}; this program knows {VERSION}. Run the newer program"
-                )
-            return
-        if have:
+        if have and "meta" not in have:
             raise JournalVersionError(f"{self.path} is no journal: it has the tables {', '.join(sorted(have))}")
-        with self._transaction():
-            for table in SQLModel.metadata.sorted_tables:
-                self._database.execute(str(CreateTable(table).compile(dialect=dialect.dialect())))
-                for index in table.indexes:
-                    self._database.execute(str(CreateIndex(index).compile(dialect=dialect.dialect())))
-            self._database.execute("INSERT INTO meta (name, value) VALUES ('version', ?)", (VERSION,))
+        if not have:
+            with self._transaction():
+                self._migrate(0)
+        version = self._version()
+        if version > VERSION:
+            raise JournalVersionError(
+                f"{self.path} has tables of version {version}; this program knows {VERSION}. Run the newer program"
+            )
+
+    def _version(self) -> int:
+        (version,) = self._database.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
+        return int(version)
+
+    def _migrate(self, have: int) -> None:
+        """Bring the tables to the newest version, within the transaction."""
+        for statement in statements("sqlite", have):
+            self._database.execute(statement)
 
     def _head(self) -> tuple[int, str]:
         row = self._database.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
@@ -110,17 +120,21 @@ class SqliteJournal:
                     raise LeaseLostError(
                         f"{self.path}: {row[1]} holds it for {row[2] - row[3]:.0f} s more; stop that process, or wait"
                     )
+                if (version := self._version()) < VERSION:
+                    self._migrate(version)
+                    self._rebuild()
                 epoch = (0 if row is None else row[0]) + 1
                 self._database.execute(TAKE, (epoch, owner, seconds))
                 (now,) = self._database.execute(f"SELECT {NOW}").fetchone()
                 self._seq, self._hash = self._head()
                 taken = EpochTaken(datetime.fromtimestamp(now, UTC), epoch, owner)
-                rows = self._rows([taken], epoch)
+                rows = rows_of([taken], epoch, self._seq, self._hash)
                 self._insert(rows, [taken])
         except sqlite3.Error as error:
             raise JournalDownError(f"{self.path}: {error}") from error
         self.epoch, self._owner, self._seconds = epoch, owner, seconds
         self._seq, self._hash = rows[-1][0], rows[-1][-1]
+        self._accounts = None
         return epoch
 
     async def renew(self) -> None:
@@ -148,7 +162,7 @@ class SqliteJournal:
         Raises LeaseLostError, AlreadyKeptError where a key that may be used once was used before, and JournalDownError:
         then give the same facts again, and what was kept after all is recognised.
         """
-        rows = self._rows(facts, self.epoch)
+        rows = rows_of(facts, self.epoch, self._seq, self._hash)
         if not rows:
             return self._seq
         try:
@@ -157,32 +171,32 @@ class SqliteJournal:
                 if not (self._in_doubt and self._has(rows)):
                     self._insert(rows, facts)
         except sqlite3.IntegrityError as error:
+            self._accounts = None
             raise AlreadyKeptError(f"{self.path}: {error}") from error
         except sqlite3.Error as error:
-            self._in_doubt = True
+            self._in_doubt, self._accounts = True, None
             raise JournalDownError(f"{self.path}: {error}; nothing was lost, give the same facts again") from error
         self._in_doubt = False
         self._seq, self._hash = rows[-1][0], rows[-1][-1]
         return self._seq
 
-    def _rows(self, facts: Sequence[Fact], epoch: int) -> list[tuple[int, int, str, str, str, str, str]]:
-        seq, before = self._seq, self._hash
-        rows = []
-        for fact in facts:
-            seq, kind, body = seq + 1, type(fact).__name__, encode(fact)
-            after = chained(before, seq, epoch, kind, body)
-            rows.append((seq, epoch, utc_text(fact.at), kind, body, before, after))
-            before = after
-        return rows
-
-    def _insert(self, rows: Sequence[tuple[object, ...]], facts: Sequence[Fact]) -> None:
+    def _insert(self, rows: Sequence[Row], facts: Sequence[Fact]) -> None:
         self._database.executemany(
             "INSERT INTO journal (seq, epoch, at, kind, body, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
         )
+        if self._accounts is None:
+            self._accounts = self._recount(rows[0][0])
         for row, fact in zip(rows, facts, strict=True):
-            project(self._database, row[0], fact)  # type: ignore[arg-type]  # the first column is the seq
+            project(self._database, row[0], fact, self._accounts)
 
-    def _has(self, rows: Sequence[tuple[object, ...]]) -> bool:
+    def _recount(self, before: int) -> Accounts:
+        """What the facts before a row made of the mounts."""
+        accounts = Accounts()
+        for (body,) in self._database.execute(ACCOUNTED, (before,)):
+            accounts.learn(decode(body))
+        return accounts
+
+    def _has(self, rows: Sequence[Row]) -> bool:
         """Whether a commit whose answer was lost kept these rows."""
         return self._head() == (rows[-1][0], rows[-1][-1])
 
@@ -204,13 +218,18 @@ class SqliteJournal:
 
     def rebuild(self) -> int:
         """Make the read models anew from the facts, in one transaction; returns the number of facts."""
-        count = 0
         with self._transaction():
-            for table in READ_MODELS:
-                self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
-            for seq, body in self._database.execute("SELECT seq, body FROM journal ORDER BY seq").fetchall():
-                project(self._database, seq, decode(body))
-                count += 1
+            if (version := self._version()) < VERSION:
+                self._migrate(version)
+            return self._rebuild()
+
+    def _rebuild(self) -> int:
+        count, accounts = 0, Accounts()
+        for table in READ_MODELS:
+            self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+        for seq, body in self._database.execute("SELECT seq, body FROM journal ORDER BY seq").fetchall():
+            project(self._database, seq, decode(body), accounts)
+            count += 1
         return count
 
     async def close(self) -> None:
@@ -240,6 +259,16 @@ class JournalReader:
         """Fills in the order in which they were booked."""
         with Session(self._engine) as session:
             return list(session.exec(select(FillRow).order_by(FillRow.seq)))  # type: ignore[arg-type]
+
+    def holdings(self) -> list[HoldingRow]:
+        """What is held, by mount and asset, with what was realised so far."""
+        with Session(self._engine) as session:
+            return list(session.exec(select(HoldingRow).order_by(HoldingRow.mount, HoldingRow.asset)))
+
+    def equity(self) -> list[EquityRow]:
+        """What each mount was worth, by time."""
+        with Session(self._engine) as session:
+            return list(session.exec(select(EquityRow).order_by(EquityRow.mount, EquityRow.at)))  # type: ignore[arg-type]
 
     def outcomes(self) -> list[OutcomeRow]:
         """How messages ended."""

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Dialect, Index, String, TypeDecorator, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-VERSION = 1  # of the tables; a journal with a higher one was written by a newer program
+VERSION = 2  # of the tables; a journal with a higher one was written by a newer program
 
 
 class Exact(TypeDecorator[Decimal]):
@@ -170,4 +170,29 @@ class FillRow(SQLModel, table=True):
     trade: str
 
 
-READ_MODELS = ("receipts", "outcomes", "orders", "attempts", "fills")
+class HoldingRow(SQLModel, table=True):
+    """What a mount holds of an asset after its newest fill; `realised` is the profit so far, fees taken off."""
+
+    __tablename__ = "holdings"
+    mount: str = Field(primary_key=True)
+    asset: str = Field(primary_key=True)
+    venue: str
+    quantity: Decimal = Field(sa_type=Exact)
+    entry: Decimal = Field(sa_type=Exact)
+    realised: Decimal = Field(sa_type=Exact)
+    is_flat: bool
+    seq: int
+
+
+class EquityRow(SQLModel, table=True):
+    """What a mount was worth when bars closed, its holdings at their last closes."""
+
+    __tablename__ = "equity"
+    mount: str = Field(primary_key=True)
+    at: datetime = Field(primary_key=True, sa_type=Utc)
+    cash: Decimal = Field(sa_type=Exact)
+    equity: Decimal = Field(sa_type=Exact)
+    seq: int
+
+
+READ_MODELS = ("receipts", "outcomes", "orders", "attempts", "fills", "holdings", "equity")

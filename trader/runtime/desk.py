@@ -5,34 +5,27 @@ the engine does, and the outbox reports what became of it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trader.core.engine import Engine
-from trader.core.expression import Column, Condition
 from trader.core.facts import (
-    AttemptEnded,
     BarClosed,
-    ExitHit,
     Fact,
     Halted,
-    OrderClosed,
-    OrderPlaced,
     PriceSeen,
-    SignalsKnown,
     StrategyFailed,
-    TimerDue,
 )
 from trader.core.instants import to_ns
 from trader.core.orders import ABSENT, ACCEPTED, PLACED, STUCK, UNKNOWN
 from trader.core.pricing import Unfit, price
 from trader.core.records import CommandTaken, PastTaught, StateChanged
-from trader.core.strategy import Wants
 from trader.ports import Clock, Touch, Venue, VenueDownError
+from trader.runtime.causes import caused, kinds_of
 from trader.runtime.keeper import Keeper
 from trader.runtime.outbox import ATTEMPTS, Outbox, Track
-from trader.runtime.outcomes import BY_SIGNAL, Outcomes
+from trader.runtime.outcomes import Outcomes
 
 PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)  # between looks at an order that was just accepted
 FAILURES, FAILING = 3, timedelta(minutes=10)
@@ -78,9 +71,12 @@ class Desk:
         beside: receipts and the like, written before in the same commit.
         """
         async with self.keeper.turn:
-            followed = caused(facts, self.engine.fire(*facts) if fires else self.engine.handle(*facts))
+            followed = self._caused(facts, self.engine.fire(*facts) if fires else self.engine.handle(*facts))
             await self._write([*beside, *([] if fires else facts)], followed)
         return followed
+
+    def _caused(self, told: Sequence[Fact], followed: Sequence[Fact]) -> list[Fact]:
+        return caused(told, followed, self.outcomes.wanted)
 
     async def _write(self, told: Sequence[Fact], followed: Sequence[Fact]) -> None:
         """Write what was told, what followed, and the outcomes that are final with it, in one commit of our turn."""
@@ -110,7 +106,7 @@ class Desk:
     async def glance(self, seen: PriceSeen) -> list[Fact]:
         """Let a price act; one that moves nothing leaves no trace."""
         async with self.keeper.turn:
-            followed = caused([seen], self.engine.handle(seen))
+            followed = self._caused([seen], self.engine.handle(seen))
             if followed:
                 await self._write([seen], followed)
         return followed
@@ -128,12 +124,12 @@ class Desk:
     async def flatten(self, command: CommandTaken) -> list[Fact]:
         """Aim everything at nothing, which is a goal and not an event: it is aimed at anew until nothing is held."""
         async with self.keeper.turn:
-            followed = caused([command], self.engine.flatten(to_ns(command.at)))
+            followed = self._caused([command], self.engine.flatten(to_ns(command.at)))
             await self._write([command], followed)
         return followed
 
     def _follow(self, facts: Sequence[Fact]) -> Sequence[Fact]:
-        followed = caused(facts, self.engine.learn(*facts))
+        followed = self._caused(facts, self.engine.learn(*facts))
         return [*followed, *self.outcomes.closing([*facts, *followed])]
 
     def fold(self, fact: Fact) -> None:
@@ -236,51 +232,6 @@ class Desk:
         self._again[key_of(track)] = self._clock.monotonic() + self.execution.again_seconds * times
 
 
-def kinds_of(wants: Wants) -> set[str]:
-    """The kinds of ratings and signals that a strategy reads, by name, in conditions or in columns."""
-    parts: tuple[Column | Condition, ...] = (*wants.conditions, *wants.columns)
-    read = [source for one in parts for source in one.sources]
-    return {*wants.ratings, *wants.signals, *(kind for _, kind in read if kind)}
-
-
 def key_of(track: Track) -> tuple[str, int]:
     """The name of an order in the outbox."""
     return track.placed.mount, track.placed.order
-
-
-def caused(told: Sequence[Fact], followed: Sequence[Fact]) -> list[Fact]:
-    """Give each placed order the key of what it answers: an exit's arming, a message, a timer, a bar, a remainder, a command."""
-    key, hits = _key(told), dict[str, str]()
-    done: list[Fact] = []
-    for fact in followed:
-        if isinstance(fact, ExitHit):
-            hits[fact.asset] = f"exit:{fact.asset}:{fact.number}:{to_ns(fact.at)}"
-        if isinstance(fact, OrderPlaced):
-            is_exit = fact.why.startswith("exit")
-            fact = replace(fact, cause=hits.get(fact.asset, key) if is_exit else key)
-        done.append(fact)
-    return done
-
-
-def _key(told: Sequence[Fact]) -> str:
-    for fact in told:
-        match fact:
-            case SignalsKnown(key=key) if key:
-                return BY_SIGNAL + key
-            case CommandTaken(key=key):
-                return f"command:{key}"
-    for fact in told:
-        match fact:
-            case TimerDue(at=at, mount=mount):
-                return f"timer:{mount}:{to_ns(at)}"
-            case BarClosed(at=at):
-                return f"bar:{to_ns(at)}"
-            case AttemptEnded(order=order, attempt=attempt):
-                return f"remainder:{order}:{attempt}"
-            case OrderClosed(order=order):
-                return f"after:{order}"
-            case PriceSeen(at=at, asset=asset):
-                return f"price:{asset}:{to_ns(at)}"
-            case _:
-                pass
-    return f"at:{to_ns(told[0].at)}" if told else ""

@@ -6,6 +6,7 @@ followed then. Where it is not, the difference says why it may be, and the compa
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 
 from trader.core.engine import Engine
 from trader.core.facts import (
@@ -38,7 +39,7 @@ from trader.core.facts import (
 from trader.core.instants import to_ns
 from trader.core.records import CommandTaken, MountStarted, PastTaught
 from trader.core.recovery import fold
-from trader.runtime.desk import caused
+from trader.runtime.causes import caused, kinds_of
 
 TOLD = (BarClosed, SignalsKnown, TimerDue, PriceSeen)
 LEARNT = (
@@ -87,6 +88,12 @@ class _Tape:
             found.append(after)
         return found
 
+    def bars_ahead(self) -> list[BarClosed]:
+        """The next bars that were told at once."""
+        rest = (fact for fact in islice(self.facts, self.place, None) if isinstance(fact, BarClosed))
+        first = next(rest, None)
+        return [] if first is None else [first, *takewhile(lambda bar: bar.at == first.at, rest)]
+
 
 def rehear(facts: Sequence[Fact], make: Callable[[MountStarted], Engine]) -> Rehearing:
     """Tell a recorded session again; `make` builds the engine of a start. Raises ValueError where no start is on record."""
@@ -114,7 +121,7 @@ def rehear(facts: Sequence[Fact], make: Callable[[MountStarted], Engine]) -> Reh
 
 def caused_by(engine: Engine, tape: _Tape) -> list[Fact]:
     """Tell the engine what stands at the tape's place, move on behind it, and return what followed."""
-    fact = tape.facts[tape.place]
+    fact, wanted = tape.facts[tape.place], kinds_of(engine.wants)
     match fact:
         case PastTaught(count=count):
             bars = tape.facts[tape.place + 1 : tape.place + 1 + count]
@@ -122,25 +129,24 @@ def caused_by(engine: Engine, tape: _Tape) -> list[Fact]:
             tape.place += 1 + count
             return []
         case ExitHit():  # it was carried out before its bar was told
-            after = next((n for n in range(tape.place, len(tape.facts)) if isinstance(tape.facts[n], BarClosed)), None)
-            if after is None:
+            bars = tape.bars_ahead()
+            if not bars:
                 tape.place += 1
                 return []
-            bars = [one for one in tape.facts[after:] if isinstance(one, BarClosed) and one.at == tape.facts[after].at]
-            return caused(bars, engine.fire(*bars))
+            return caused(bars, engine.fire(*bars), wanted)
         case BarClosed() | SignalsKnown() | TimerDue() | PriceSeen():
             group = tape.group()
             tape.place += len(group)
-            return caused(group, engine.handle(*group))
+            return caused(group, engine.handle(*group), wanted)
         case CommandTaken(command="flatten"):
             tape.place += 1
-            return caused([fact], engine.flatten(to_ns(fact.at)))
+            return caused([fact], engine.flatten(to_ns(fact.at)), wanted)
         case MountStarted() | CommandTaken():
             tape.place += 1
             return []
         case _ if isinstance(fact, LEARNT):
             tape.place += 1
-            return caused([fact], engine.learn(fact))
+            return caused([fact], engine.learn(fact), wanted)
         case _:
             return []  # something that nothing explains
 

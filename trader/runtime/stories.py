@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from trader.core.accounts import Accounts, Valued
 from trader.core.facts import (
     AttemptEnded,
+    BarClosed,
     Decided,
     ExitHit,
     Fact,
     Filled,
+    MemoKept,
     OrderAbsent,
     OrderAccepted,
     OrderClosed,
@@ -18,18 +21,22 @@ from trader.core.facts import (
     OrderSending,
     OrderStuck,
     OrderUnknown,
+    PriceSeen,
     Refused,
     SignalsKnown,
     StrategyFailed,
     TargetSet,
+    TimerDue,
+    TimerSet,
     ZombieSeen,
 )
-from trader.core.ledger import QUOTE
 from trader.core.orders import PLACED, next_state
 from trader.core.records import BatchClosed, SignalClosed, SignalReceived
 from trader.runtime.outcomes import BY_SIGNAL
 
 ZERO = Decimal(0)
+TOLD = SignalsKnown, BarClosed, TimerDue, PriceSeen
+OF_WAKE = (*TOLD, OrderPlaced, ExitHit, OrderClosed, SignalReceived, SignalClosed, TimerSet, MemoKept)
 OF_ORDER = (
     OrderSending, OrderAccepted, OrderUnknown, OrderAbsent, OrderStuck, AttemptEnded, ZombieSeen, OrderClosed, Filled,
 )  # fmt: skip
@@ -78,7 +85,7 @@ class OrderLine:
     filled: Decimal = ZERO
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Held:
     """What is held of an asset after some fills."""
 
@@ -105,19 +112,23 @@ def keys_like(facts: Iterable[Fact], text: str) -> list[str]:
 def explain(facts: Sequence[Fact], key: str) -> list[Line]:
     """The chain of one message: received, decided, ordered, filled, closed; empty where nobody knows it."""
     lines, orders = list[Line](), dict[int, str]()
-    is_current = False
+    is_current, is_telling = False, False  # what is told at once stands together, and is thought about afterwards
     for fact in facts:
+        if isinstance(fact, TOLD):
+            is_current = is_current and is_telling
+            is_telling = True
+        elif isinstance(fact, Decided | StrategyFailed):
+            is_telling = False
         match fact:
             case SignalReceived(key=name) if name == key:
                 lines.append(Line(fact.at, "received", _received(fact)))
             case BatchClosed(key=name) if name == key:
                 lines.append(Line(fact.at, "gathered", f"{fact.seen} of {fact.count} messages"))
-            case SignalsKnown(key=name):
-                is_current = name == key
-                if is_current:
-                    said = [f"{one.asset} {one.kind} = {one.value:g}" for one in fact.signals]
-                    more = f" and {len(said) - 6} more" if len(said) > 6 else ""
-                    lines.append(Line(fact.at, "known", ", ".join(said[:6]) + more))
+            case SignalsKnown(key=name) if name == key:
+                is_current = True
+                said = [f"{one.asset} {one.kind} = {one.value:g}" for one in fact.signals]
+                more = f" and {len(said) - 6} more" if len(said) > 6 else ""
+                lines.append(Line(fact.at, "known", ", ".join(said[:6]) + more))
             case SignalClosed(key=name) if name == key:
                 moved = ", ".join(f"{asset}: {how}" for asset, how in fact.moved)
                 lines.append(Line(fact.at, "outcome", fact.outcome + (f" ({moved})" if moved else "")))
@@ -137,7 +148,7 @@ def explain(facts: Sequence[Fact], key: str) -> list[Line]:
             case _ if isinstance(fact, OF_ORDER) and fact.order in orders:
                 lines.append(Line(fact.at, "order", _step(fact)))
             case _:
-                is_current = is_current and isinstance(fact, OrderPlaced | ExitHit | OrderClosed)
+                is_current = is_current and isinstance(fact, OF_WAKE)
     return lines
 
 
@@ -209,27 +220,27 @@ def order_lines(facts: Iterable[Fact]) -> list[OrderLine]:
 
 def statement(facts: Iterable[Fact]) -> tuple[list[FillLine], dict[str, Held]]:
     """Every fill with its realised profit, and what is held after all of them."""
-    lines, held = list[FillLine](), dict[str, Held]()
+    lines, held, accounts = list[FillLine](), dict[str, Held](), Accounts()
     for fact in facts:
-        if not isinstance(fact, Filled):
+        moved = accounts.learn(fact)
+        if not isinstance(fact, Filled) or moved is None:
             continue
-        one = held.setdefault(fact.asset, Held())
         quantity, price, fee = (Decimal(str(value)) for value in (fact.quantity, fact.price, fact.fee))
-        in_asset, in_quote = fact.fee_asset == fact.asset, fact.fee_asset == QUOTE
-        realised = -fee if in_quote else ZERO
-        if fact.side == "buy":
-            gained = quantity - fee if in_asset else quantity
-            if one.quantity + gained:
-                one.entry = (one.entry * one.quantity + price * gained) / (one.quantity + gained)
-            one.quantity += gained
-        else:
-            realised += (price - one.entry) * quantity
-            one.quantity -= quantity + fee if in_asset else quantity
-        one.realised += realised
+        held[fact.asset] = Held(moved.quantity, moved.entry, moved.total)
         lines.append(
             FillLine(
                 fact.at, fact.mount, fact.order, fact.asset, fact.venue, fact.side, quantity, price, quantity * price, fee,
-                fact.fee_asset, realised, fact.trade, fact.why,
+                fact.fee_asset, moved.realised, fact.trade, fact.why,
             )
         )  # fmt: skip
     return lines, held
+
+
+def curve(facts: Iterable[Fact]) -> list[Valued]:
+    """What each mount was worth whenever bars closed, in the order of time."""
+    found, accounts = dict[tuple[datetime, str], Valued](), Accounts()
+    for fact in facts:
+        accounts.learn(fact)
+        if isinstance(fact, BarClosed):
+            found |= {(one.at, one.mount): one for one in accounts.values(fact.at)}
+    return list(found.values())
