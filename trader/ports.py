@@ -234,6 +234,33 @@ class VenueBar:
     volume: float
 
 
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A stream told the best prices of a market."""
+
+    symbol: str
+    touch: Touch
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """A stream told that a new candle of a market began: the one before is closed, and a question will show it."""
+
+    symbol: str
+    opened_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stirred:
+    """A stream told that something happened to an order of the account; what, questions show."""
+
+    venue_order: str
+    client_id: str = ""
+
+
+Hint = Touched | Rolled | Stirred
+
+
 class VenueDownError(Exception):
     """A question to the venue got no trustworthy answer; nothing follows from that."""
 
@@ -279,6 +306,12 @@ class Venue(Protocol):
 
     async def bars(self, symbol: str, timeframe: str, *, since_ms: int) -> list[VenueBar]:
         """Candles that opened at or after an instant, oldest first: as many as the venue gives at once."""
+
+    async def hear_market(self, symbols: Sequence[str], timeframe: str, tell: Callable[[Hint], None]) -> None:
+        """Tell what streams say of markets until cancelled: hints, never proofs. Raises VenueDownError when one ends."""
+
+    async def hear_account(self, tell: Callable[[Hint], None]) -> None:
+        """The same of the account's orders; nothing that happened before is told. Raises VenueDownError when it ends."""
 
     async def trades_of(self, venue_order: str, symbol: str) -> list[VenueTrade]:
         """The trades of one order as the venue shows them now; there may be more a little later."""

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tests.contracts.worlds import BUILDERS, loopback, paper, world
+from trader.loopback.server import VenueClock
 from trader.ports import Accepted, RefusedByVenue, Unclear, VenueDownError
 
 D = Decimal
@@ -264,3 +265,11 @@ async def test_without_a_key_markets_prices_and_candles_are_open(name):
                 await venue.balances()
         finally:
             await venue.close()
+
+
+@pytest.mark.parametrize("name", ["gate", "mexc"])
+async def test_a_local_clock_that_is_minutes_off_is_no_hindrance(name):
+    async with loopback(name, clock=VenueClock(skew_ms=600_000)) as it:
+        reply = await it.venue.send(await it.sign(it.request()))
+        assert isinstance(reply, Accepted)
+        assert await it.venue.balances()

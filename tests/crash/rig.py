@@ -15,6 +15,7 @@ from trader.adapters.journal_postgres import PostgresJournal
 from trader.adapters.journal_sqlite import JournalReader
 from trader.adapters.mqtt import Broker, publish
 from trader.adapters.payloads import compose
+from trader.app import rehearse_run
 from trader.core.facts import Filled, OrderPlaced, OrderSending
 from trader.core.records import DiscrepancySeen, ForeignSeen, SignalClosed, SignalReceived
 from trader.loopback.dialects import DIALECTS
@@ -22,6 +23,7 @@ from trader.loopback.exchange import Exchange
 from trader.loopback.faults import Fault, Faults
 from trader.loopback.server import LoopbackServer, VenueClock
 from trader.loopback.walk import Walk
+from trader.run_settings import load_run
 from trader.runtime.control import Command, NoDaemonError, ask
 
 D = Decimal
@@ -211,6 +213,9 @@ async def check(rig):
         assert moved == expected(booked, asset), f"{asset} moved by {moved}, the facts say {expected(booked, asset)}"
     assert not [fact for fact in facts if isinstance(fact, DiscrepancySeen | ForeignSeen)]
     assert not rig.exchange.unbalanced()
+    # What was decided over all lives is decided again from the record.
+    heard = rehearse_run(facts, *load_run(rig.config))
+    assert not heard.differences, heard.differences[:3]
 
 
 def expected(fills, asset):

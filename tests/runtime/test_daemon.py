@@ -7,16 +7,16 @@ from decimal import Decimal
 
 import pytest
 
-from tests.contracts.worlds import loopback
+from tests.contracts.worlds import SkewedClock, loopback
+from tests.runtime.test_market import just_before_an_hour
 from tests.services.parts import until
 from trader import Decision, FallBy, Target, Wants
-from trader.adapters.clock import SystemClock
 from trader.adapters.journal_sqlite import SqliteJournal
 from trader.adapters.payloads import compose
 from trader.adapters.sources import Bus
 from trader.app import bench, rehearse, start
-from trader.core.facts import ExitHit, Filled, OrderPlaced
-from trader.core.records import CommandTaken, LinkChanged, SignalClosed, SignalReceived, StateChanged
+from trader.core.facts import Decided, ExitHit, Filled, OrderPlaced
+from trader.core.records import CommandTaken, ForeignSeen, LinkChanged, SignalClosed, SignalReceived, StateChanged
 from trader.core.risk import Limits
 from trader.loopback.walk import Walk
 from trader.runtime.control import Command
@@ -52,11 +52,11 @@ class Follows:
 
 
 @asynccontextmanager
-async def daemon(name, path, *, strategy=None, pace=FAST, market_every=0.05, bus=None, limits=None):
-    async with loopback(name) as it:
+async def daemon(name, path, *, strategy=None, pace=FAST, market_every=0.05, bus=None, limits=None, clock=None):
+    async with loopback(name, clock=clock) as it:
         walk = Walk(it.exchange, {"BTC/USDT": D(100), "ETH/USDT": D(10)}, seed=1)
         walk.past(it.clock.now_ms(), 5)
-        journal, clock, bus = SqliteJournal(path), SystemClock(), bus or Bus()
+        journal, clock, bus = SqliteJournal(path), SkewedClock(it.clock), bus or Bus()
         await journal.take("test", seconds=60)
         instruments = await it.venue.instruments(ASSETS)
         market = Market(
@@ -254,3 +254,44 @@ async def test_a_withdrawal_by_hand_stops_opening_until_an_operator_adopts_it(tm
         await bus.publish(rating(2, BTC=30))
         await until(lambda: held(one) > 1)
         assert [fact.side for fact in await facts(journal, OrderPlaced)][-1] == "buy"
+
+
+class OnTheHour:
+    """Wakes at each bar and at the next full hour."""
+
+    wants = Wants(bars=1)
+
+    def decide(self, view):
+        return Decision.hold().wake_at(view.now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
+
+
+async def test_a_timer_at_a_bars_end_is_one_wake_with_the_bar_as_in_a_replay(tmp_path):
+    clock, hour = just_before_an_hour(3)
+    async with daemon("gate", tmp_path / "j.db", strategy=OnTheHour(), clock=clock) as (it, one, bus, journal):
+        await bus.publish(rating(1, BTC=50))
+        await until(lambda: one.desk.engine.due() == hour)
+        await until(lambda: clock.now_ms() > hour.timestamp() * 1_000 + 300)
+        opened = round(hour.timestamp() * 1_000) - 3_600_000
+        for asset, price in (("BTC/USDT", D(101)), ("ETH/USDT", D(11))):
+            it.exchange.add_candle(asset, "1h", (opened, price, price, price, price, D(1)))
+        await until(
+            lambda: [fact for fact in one.desk.engine.rows if fact[0] is Decided and "timer" in fact[3]], seconds=8
+        )
+        (woken,) = [fact for fact in await facts(journal, Decided) if "timer" in fact.causes]
+        assert woken.causes == ("bar", "timer")
+        assert hour <= woken.at < hour + timedelta(seconds=8), "it is decided when the bar is there, not before"
+        assert one.desk.engine.due() == hour + timedelta(hours=1)
+        assert rehearse(await facts(journal), OnTheHour()).differences == []
+
+
+async def test_a_foreign_order_is_noticed_by_its_stream_long_before_the_next_comparison(tmp_path):
+    pace = Pace(reconcile_seconds=60.0, stale_seconds=90.0, stirred_seconds=0.2, idle_seconds=0.05, stop_seconds=5.0)
+    async with daemon("gate", tmp_path / "j.db", pace=pace) as (it, one, bus, journal):
+        await bus.publish(rating(1, BTC=50))
+        await until(lambda: held(one) > 2 and one.desk.is_quiet and one.status()["streams"]["account"])
+        it.exchange.place(
+            it.account, "ETH/USDT", "buy", quantity=D(1), limit=D(11), spend=None, lasts="ioc", client_id="t-by-hand",
+            at_ms=it.clock.now_ms(),
+        )  # fmt: skip
+        await until(lambda: one.reconciler.off.get("ETH"), seconds=5)
+        assert await facts(journal, ForeignSeen)

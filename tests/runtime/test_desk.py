@@ -230,7 +230,7 @@ async def test_an_order_that_a_decision_replaces_while_it_is_priced_and_signed_i
     async with house(name, tmp_path / "j.db") as one:
         await one.bar()
         await one.rate(BTC=50)
-        meanwhile(one.desk._venue, question, lambda: one.rate(BTC=20))
+        meanwhile(one.desk.venue, question, lambda: one.rate(BTC=20))
         await one.work()
         facts = await one.facts()
         agree(one)
@@ -245,7 +245,7 @@ async def test_a_halt_that_comes_while_an_order_is_signed_is_in_time(name, state
     async with house(name, tmp_path / "j.db") as one:
         await one.bar()
         await one.rate(BTC=50)
-        meanwhile(one.desk._venue, "signing_ms", lambda: one.desk.change(state, "by hand"))
+        meanwhile(one.desk.venue, "signing_ms", lambda: one.desk.change(state, "by hand"))
         await one.work(4)
         assert one.loop.account.orders == []
         assert not of(await one.facts(), OrderSending)

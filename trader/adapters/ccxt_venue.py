@@ -8,20 +8,19 @@ reading never holds up an order. Clock and transport come from outside.
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
-import aiohttp
-import yarl
-from ccxt.base.errors import AuthenticationError, BaseError, ExchangeNotAvailable, RequestTimeout
+from ccxt.base.errors import AuthenticationError, BaseError
 
+from trader.adapters.ccxt_transport import NoAnswerError, Transport
 from trader.adapters.venue_codes import reply_of
 from trader.core.instruments import Instrument
 from trader.ports import (
     Balance,
+    Hint,
     OrderRequest,
     Reply,
     Scan,
@@ -39,83 +38,6 @@ READ_SECONDS = 10.0
 OFFSET_SECONDS = 60.0  # how long a reading of the venue's clock is good for signing
 BARS = 500  # candles asked for at once
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back over HTTP."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: str
-
-
-class NoAnswerError(Exception):
-    """Nothing whole came back; whether the request arrived is open."""
-
-
-class Transport(Protocol):
-    """How bytes go out: a socket, or a simulated exchange."""
-
-    async def call(
-        self, method: str, url: str, headers: Mapping[str, str], body: str | None, *, seconds: float
-    ) -> Answer:
-        """Send once and return the answer; raises NoAnswerError."""
-
-    async def close(self) -> None:
-        """Close what is open."""
-
-
-class HttpTransport:
-    """Bytes over aiohttp: one session, no redirects, a limit in time on each call."""
-
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-
-    async def call(
-        self, method: str, url: str, headers: Mapping[str, str], body: str | None, *, seconds: float
-    ) -> Answer:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(headers={"User-Agent": "signal-trader"})
-        limit = aiohttp.ClientTimeout(total=seconds)
-        where = f"{method} {yarl.URL(url).path}"  # never the query: it holds the signature
-        try:
-            async with self._session.request(
-                method, yarl.URL(url, encoded=True), headers=headers, data=None if body is None else body.encode(),
-                timeout=limit, allow_redirects=False,
-            ) as response:  # fmt: skip
-                return Answer(response.status, dict(response.headers), await response.text(errors="replace"))
-        except TimeoutError as error:
-            raise NoAnswerError(f"{where}: no answer within {seconds:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise NoAnswerError(f"{where}: {type(error).__name__}") from error
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-
-async def fetch_through(
-    exchange: Any,  # noqa: ANN401 - ccxt's classes carry no types of use
-    transport: Transport, url: str, method: str, headers: Mapping[str, str] | None, body: str | None,
-) -> Any:  # fmt: skip  # noqa: ANN401
-    """What ccxt's own `fetch` does, over our transport, and without writing headers or addresses anywhere."""
-    try:
-        answer = await transport.call(
-            method, url, exchange.prepare_request_headers(headers), body, seconds=exchange.timeout / 1_000
-        )
-    except NoAnswerError as error:
-        raise RequestTimeout(f"{exchange.id} {error}") from error
-    found = exchange.parse_json(answer.body)
-    path = yarl.URL(url).path
-    exchange.handle_errors(
-        answer.status, "", path, method, answer.headers, answer.body, found, None, None
-    )  # fmt: skip
-    exchange.handle_http_status_code(answer.status, "", path, method, answer.body)
-    if found is None:
-        raise ExchangeNotAvailable(f"{exchange.id} {method} {path}: HTTP {answer.status} without JSON")
-    return found
 
 
 class Kind(Protocol):
@@ -142,12 +64,13 @@ class CcxtVenue:
     """A spot account behind the port. `reads` answers questions, `writes` only signs; both are ccxt's own class."""
 
     def __init__(
-        self, kind: Kind, reads: Any, writes: Any, transport: Transport, *, quote: str = "USDT"  # noqa: ANN401
+        self, kind: Kind, reads: Any, writes: Any, transport: Transport, *, config: dict[str, Any], url: str,  # noqa: ANN401
+        quote: str = "USDT",
     ) -> None:  # fmt: skip
         self.name = kind.name
         self.settle_seconds = kind.settle_seconds
         self._kind, self._reads, self._writes, self._transport = kind, reads, writes, transport
-        self._quote = quote
+        self._quote, self._config, self._url = quote, config, url
         self._offset: tuple[float, float] | None = None  # venue ms less ours, and when it was read
 
     def client_id(self, core: str) -> str:
@@ -167,11 +90,11 @@ class CcxtVenue:
         return round(time.monotonic() * 1_000 + self._offset[0])
 
     async def prepare(self) -> None:
-        """Load the markets and learn the difference of the clocks; raises VenueDownError."""
+        """Learn the difference of the clocks, then load the markets (MEXC signs a question for it); raises VenueDownError."""
+        await self._ask(self._reads.load_time_difference())
         if not self._reads.markets:
             await self._ask(self._reads.load_markets())
             self._writes.set_markets_from_exchange(self._reads)
-        await self._ask(self._reads.load_time_difference())
 
     async def instruments(self, assets: Sequence[str]) -> list[Instrument]:
         await self.prepare()
@@ -242,6 +165,21 @@ class CcxtVenue:
     async def bars(self, symbol: str, timeframe: str, *, since_ms: int) -> list[VenueBar]:
         rows = await self._ask(self._reads.fetch_ohlcv(symbol, timeframe, since_ms, BARS))
         return [VenueBar(int(at), *(float(value or 0.0) for value in rest[:5])) for at, *rest in rows]
+
+    async def hear_market(self, symbols: Sequence[str], timeframe: str, tell: Callable[[Hint], None]) -> None:
+        from trader.adapters import ccxt_streams  # noqa: PLC0415 - only who listens needs them
+
+        await ccxt_streams.hear_market(self.name, self._listener, symbols, timeframe, tell)
+
+    async def hear_account(self, tell: Callable[[Hint], None]) -> None:
+        from trader.adapters import ccxt_streams  # noqa: PLC0415
+
+        await ccxt_streams.hear_account(self.name, self._listener, tell)
+
+    def _listener(self) -> Any:  # noqa: ANN401
+        from trader.adapters.ccxt_streams import listener  # noqa: PLC0415
+
+        return listener(self.name, self._reads, self._transport, self._config, self._url)
 
     async def close(self) -> None:
         await self._transport.close()

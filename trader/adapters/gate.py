@@ -10,14 +10,12 @@ from typing import Any
 import ccxt.async_support as ccxt
 from ccxt.base.errors import BaseError
 
+from trader.adapters.ccxt_transport import HttpTransport, Transport, fetch_through
 from trader.adapters.ccxt_venue import (
     CcxtVenue,
-    HttpTransport,
-    Transport,
     by_pages,
     code_of,
     exact_step,
-    fetch_through,
 )
 from trader.core.instruments import Instrument
 from trader.ports import OrderRequest, Touch, VenueDownError
@@ -166,4 +164,4 @@ def gate_venue(
             for access in ("public", "private"):
                 for part in exchange.urls["api"][access]:
                     exchange.urls["api"][access][part] = f"{url}/api/v4"
-    return CcxtVenue(Gate(), reads, writes, wire, quote=quote)
+    return CcxtVenue(Gate(), reads, writes, wire, config=config, url=url, quote=quote)

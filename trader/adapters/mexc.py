@@ -10,14 +10,12 @@ from typing import Any
 import ccxt.async_support as ccxt
 from ccxt.base.errors import BaseError
 
+from trader.adapters.ccxt_transport import HttpTransport, Transport, fetch_through
 from trader.adapters.ccxt_venue import (
     CcxtVenue,
-    HttpTransport,
-    Transport,
     by_windows,
     code_of,
     exact_step,
-    fetch_through,
 )
 from trader.core.instruments import Instrument
 from trader.ports import OrderRequest, Touch, VenueDownError
@@ -178,4 +176,4 @@ def mexc_venue(
             for access in ("public", "private"):
                 exchange.urls["api"]["spot"][access] = url
             exchange.urls["api"]["contract"] = {"public": f"{url}/api/v1/contract", "private": f"{url}/api/v1/private"}
-    return CcxtVenue(Mexc(), reads, writes, wire, quote=quote)
+    return CcxtVenue(Mexc(), reads, writes, wire, config=config, url=url, quote=quote)

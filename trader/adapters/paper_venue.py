@@ -4,9 +4,10 @@ It keeps to the same port as an exchange. A line per change is on disk before th
 the process as a real one does.
 """
 
+import asyncio
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from hashlib import sha256
@@ -20,12 +21,14 @@ from trader.ports import (
     Accepted,
     Balance,
     Clock,
+    Hint,
     OrderRequest,
     RefusedByVenue,
     Reply,
     Scan,
     Signed,
     Touch,
+    Touched,
     VenueBar,
     VenueOrder,
     VenueTrade,
@@ -40,6 +43,7 @@ class Prices(Protocol):
     async def instruments(self, assets: Sequence[str]) -> list[Instrument]: ...
     async def touch(self, symbol: str) -> Touch: ...
     async def bars(self, symbol: str, timeframe: str, *, since_ms: int) -> list[VenueBar]: ...
+    async def hear_market(self, symbols: Sequence[str], timeframe: str, tell: Callable[[Hint], None]) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -215,13 +219,27 @@ class PaperVenue:
 
     async def touch(self, symbol: str) -> Touch:
         """The best prices: the real ones, or what the assumed spread makes of their middle where that is worse."""
-        real, terms = await self._prices.touch(symbol), self._terms[symbol]
+        return self._worse(symbol, await self._prices.touch(symbol))
+
+    def _worse(self, symbol: str, real: Touch) -> Touch:
+        terms = self._terms[symbol]
         mid = _number((real.bid + real.ask) / 2)
         bid, ask = (_exact(self._tariff.price(mid, side, terms)) for side in (-1, 1))
         return Touch(min(real.bid, bid), max(real.ask, ask))
 
     async def bars(self, symbol: str, timeframe: str, *, since_ms: int) -> list[VenueBar]:
         return await self._prices.bars(symbol, timeframe, since_ms=since_ms)
+
+    async def hear_market(self, symbols: Sequence[str], timeframe: str, tell: Callable[[Hint], None]) -> None:
+        def heard(hint: Hint) -> None:
+            tell(Touched(hint.symbol, self._worse(hint.symbol, hint.touch)) if isinstance(hint, Touched) else hint)
+
+        await self._prices.hear_market(symbols, timeframe, heard)
+
+    async def hear_account(self, tell: Callable[[Hint], None]) -> None:
+        """Nothing happens here that was not answered at once."""
+        del tell
+        await asyncio.Event().wait()
 
     async def close(self) -> None:
         await self._prices.close()

@@ -5,7 +5,7 @@ and calls the same engine. What wakes a strategy is the letter of docs/rules.md,
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from trader.core.book import Book, Mount, book_bar
 from trader.core.exits import PRICE_EXITS, After, Exit
@@ -31,6 +31,7 @@ class Acts(Protocol):
     noted: list[str]
     deferred: set[str]
     gate: Gate | None
+    rows: list[tuple[Any, ...]]
 
     def decide(self, view: View, at_ns: int) -> Decision | None: ...
     def armed(self, asset: str) -> tuple[tuple[int, Exit], ...]: ...
@@ -45,9 +46,11 @@ def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
     told = [fact for fact in facts if isinstance(fact, BarClosed | PriceSeen | SignalsKnown | TimerDue)]
     if not told:
         return
+    begin, is_glance = len(engine.rows), all(isinstance(fact, PriceSeen) for fact in told)
     fire(engine, feed, facts)
-    feed.seek(max(to_ns(fact.at) for fact in told))
-    at_ns = feed.now_ns  # a bar that closed before something else was heard is known now, not then
+    at_ns = max(feed.now_ns, *(to_ns(fact.at) for fact in told))  # what comes late is known now, not then
+    if not is_glance:
+        feed.seek(at_ns)
     causes: list[str] = []
     assets: set[str] = set()
     closing = [fact.asset for fact in told if isinstance(fact, BarClosed) and feed.learn_bar(fact)]
@@ -65,6 +68,9 @@ def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
             _note(engine, "exit", engine.wants.on_exit)
     causes += engine.noted
     engine.noted.clear()
+    if is_glance and not causes and len(engine.rows) == begin:
+        return  # a price that hits nothing leaves no trace, not even of the time
+    feed.seek(at_ns)
     for publication, fresh in said:
         _signals(engine, feed, publication, fresh, causes, assets)
     if closing:

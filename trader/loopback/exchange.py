@@ -120,6 +120,7 @@ class Exchange:
         self.accounts: dict[str, Account] = {}
         self.books: dict[str, tuple[list[Level], list[Level]]] = {}  # bids and asks, the best first
         self.candles: dict[tuple[str, str], list[Candle]] = {}
+        self.forming: dict[tuple[str, str], Candle] = {}
         self.last: dict[str, Decimal] = {}
         self.orders: dict[int, VenueSideOrder] = {}
         self.trades: list[Trade] = []
@@ -184,6 +185,12 @@ class Exchange:
     def add_candle(self, symbol: str, timeframe: str, candle: Candle) -> None:
         """Let a closed candle be seen."""
         self.candles.setdefault((symbol, timeframe), []).append(candle)
+        self.forming.pop((symbol, timeframe), None)
+
+    def shown(self, symbol: str, timeframe: str) -> list[Candle]:
+        """All candles as a list shows them: the last one may be forming still."""
+        forming = self.forming.get((symbol, timeframe))
+        return [*self.candles.get((symbol, timeframe), ()), *([forming] if forming is not None else [])]
 
     # Orders
 

@@ -21,6 +21,8 @@ KINDS = {
     "empty": "the answer's body is empty, with its status",
     "html": "a page of a proxy with `status` instead of the answer, after carrying it out",
     "reset_before": "the connection is reset instead of carrying it out",
+    "silent": "a stream that answers and tells no news",
+    "cut": "a stream that is closed after `seconds`",
     "reset_after": "the connection is reset after carrying it out",
 }
 

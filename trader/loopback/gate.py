@@ -8,13 +8,15 @@ Source of the forms: the public documents of the API and the fields that ccxt re
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
-from trader.loopback.exchange import ZERO, Account, Exchange, Market, Refusal, Trade, VenueSideOrder
-from trader.loopback.wire import Request, Response
+from trader.loopback.exchange import Account, Exchange, Market, Refusal, VenueSideOrder
+from trader.loopback.gate_rows import order_row, pair, places, trade_row
+from trader.loopback.gate_stream import PATH, GateStream
+from trader.loopback.wire import Request, Response, Stream
 
 PREFIX = "/api/v4"
 LABELS = {
@@ -85,6 +87,11 @@ class GateDialect:
         except Refusal as refusal:
             status, label = LABELS[refusal.kind]
             return answer(status, {"label": label, "message": refusal.text})
+
+    def connect(self, path: str, asked: Mapping[str, str], now_ms: int) -> Stream | None:
+        """Open a stream; None where there is none."""
+        del asked, now_ms
+        return GateStream(self.exchange, self.unknown) if path == PATH else None
 
     def _authenticated(self, request: Request, now_ms: int) -> Account:
         headers = request.headers
@@ -159,7 +166,7 @@ class GateDialect:
         del now_ms
         asked = request.asked()
         market, frame = self._market(asked.get("currency_pair", "")), asked.get("interval", "30m")
-        rows = self.exchange.candles.get((market.symbol, frame), [])
+        rows = self.exchange.shown(market.symbol, frame)
         if "from" in asked:
             begin, end = int(asked["from"]) * 1_000, int(asked.get("to", "99999999999")) * 1_000
             rows = [row for row in rows if begin <= row[0] <= end]
@@ -254,16 +261,6 @@ def answer(status: int, body: Any) -> Response:  # noqa: ANN401 - what json can 
     return Response(status, json.dumps(body), {"content-type": "application/json"})
 
 
-def pair(market: Market) -> str:
-    """`BTC_USDT`."""
-    return f"{market.base}_{market.quote}"
-
-
-def places(step: Decimal) -> int:
-    """The decimal places of a step that is a power of ten."""
-    return -int(step.normalize().as_tuple().exponent)
-
-
 def within(at_ms: int, asked: dict[str, str]) -> bool:
     """Whether an instant is in the asked range of seconds."""
     return int(asked.get("from", 0)) <= at_ms / 1_000 and at_ms // 1_000 <= int(asked.get("to", 99_999_999_999))
@@ -273,38 +270,3 @@ def paged(rows: Sequence[T], asked: dict[str, str]) -> Sequence[T]:
     """The asked page."""
     size, page = int(asked.get("limit", PAGE)), int(asked.get("page", 1))
     return rows[(page - 1) * size : page * size]
-
-
-def order_row(order: VenueSideOrder, exchange: Exchange) -> dict[str, Any]:
-    """An order as the API writes it."""
-    market = order.market
-    amount = order.quantity if order.quantity is not None else order.spend
-    done = order.filled if order.quantity is not None else order.cost
-    fee_asset = market.base if order.side == "buy" and exchange.fee_in == "received" else market.quote
-    at, until = order.at_ms, order.ended_ms or order.at_ms
-    row = {
-        "id": str(order.number), "text": order.client_id or "apiv4", "create_time": str(at // 1_000),
-        "update_time": str(until // 1_000), "create_time_ms": at, "update_time_ms": until,
-        "status": "open" if order.is_open else ("closed" if order.ended == "filled" else "cancelled"),
-        "finish_as": order.ended or "open", "currency_pair": pair(market),
-        "type": "market" if order.limit is None else "limit", "account": "spot", "side": order.side,
-        "amount": str(amount), "price": str(order.limit or ZERO), "time_in_force": order.lasts, "iceberg": "0",
-        "left": str((amount or ZERO) - done), "filled_total": str(order.cost), "fill_price": str(order.cost),
-        "fee": str(sum((one.fee for one in order.trades), ZERO)), "fee_currency": fee_asset, "point_fee": "0",
-        "gt_fee": "0", "gt_discount": False, "rebated_fee": "0", "rebated_fee_currency": market.quote,
-    }  # fmt: skip
-    if order.filled:
-        row["avg_deal_price"] = str(order.cost / order.filled)
-    return row
-
-
-def trade_row(trade: Trade) -> dict[str, Any]:
-    """A trade of the account as the API writes it."""
-    order = trade.order
-    return {
-        "id": str(trade.number), "create_time": str(trade.at_ms // 1_000), "create_time_ms": f"{trade.at_ms}.000000",
-        "currency_pair": pair(order.market), "side": order.side, "role": "taker", "amount": str(trade.quantity),
-        "price": str(trade.price), "order_id": str(order.number), "fee": str(trade.fee),
-        "fee_currency": trade.fee_asset, "point_fee": "0", "gt_fee": "0", "amend_text": "-",
-        "text": order.client_id or "apiv4", "sequence_id": str(trade.number),
-    }  # fmt: skip

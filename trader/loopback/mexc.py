@@ -6,13 +6,16 @@ only, a symbol may be shown and yet not be tradable through the API. Source of t
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from trader.loopback.exchange import ZERO, Account, Exchange, Market, Refusal, Trade, VenueSideOrder
-from trader.loopback.gate import answer, places
-from trader.loopback.wire import Request, Response
+from trader.loopback.exchange import Account, Exchange, Market, Refusal
+from trader.loopback.gate import answer
+from trader.loopback.gate_rows import places
+from trader.loopback.mexc_rows import name, number, order_row, trade_row
+from trader.loopback.mexc_stream import PATH, MexcStream
+from trader.loopback.wire import Request, Response, Stream
 
 PREFIX = "/api/v3"
 CODES = {
@@ -47,6 +50,8 @@ class MexcDialect:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.unknown: list[str] = []
+        self.listen_keys: dict[str, tuple[Account, int]] = {}  # key -> whose, and until when
+        self.listen_key_ms = 3_600_000
         self._public: dict[tuple[str, str], Callable[[Request, int], Any]] = {
             ("GET", "/api/v3/ping"): lambda *_: {},
             ("GET", "/api/v3/time"): lambda _, now: {"serverTime": now},
@@ -61,6 +66,9 @@ class MexcDialect:
             ("GET", "/api/v3/account"): self._account,
             ("GET", "/api/v3/capital/config/getall"): lambda *_: [],
             ("GET", "/api/v3/selfSymbols"): lambda *_: {"code": 200, "data": self._by_api(), "msg": None},
+            ("POST", "/api/v3/userDataStream"): self._listen,
+            ("PUT", "/api/v3/userDataStream"): self._listen,
+            ("DELETE", "/api/v3/userDataStream"): self._listen,
             ("POST", "/api/v3/order"): self._create,
             ("GET", "/api/v3/order"): self._one,
             ("DELETE", "/api/v3/order"): self._one,
@@ -83,6 +91,34 @@ class MexcDialect:
         except Refusal as refusal:
             status, code, text = CODES[refusal.kind]
             return answer(status, {"code": code, "msg": f"{text} ({refusal.text})"})
+
+    def connect(self, path: str, asked: Mapping[str, str], now_ms: int) -> Stream | None:
+        """Open a stream, with the account's news where a listen key is given; None where there is none."""
+        if path != PATH:
+            return None
+        key = asked.get("listenKey")
+        if key is None:
+            return MexcStream(self.exchange, self.unknown, None, now_ms)
+        account = self.listen_keys[key][0] if self._is_listening(key, now_ms) else None
+        is_good = lambda at_ms: self._is_listening(key, at_ms)  # noqa: E731 - short, and it names what it is
+        return MexcStream(self.exchange, self.unknown, account, now_ms, is_good=is_good)
+
+    def _is_listening(self, key: str, now_ms: int) -> bool:
+        return key in self.listen_keys and now_ms <= self.listen_keys[key][1]
+
+    def _listen(self, account: Account, request: Request, now_ms: int) -> Any:  # noqa: ANN401
+        """Give, prolong or end a listen key."""
+        key = request.asked().get("listenKey", "")
+        if request.method == "POST":
+            key = f"listen{len(self.listen_keys) + 1}"
+            self.listen_keys[key] = (account, now_ms + self.listen_key_ms)
+        elif not self._is_listening(key, now_ms):
+            raise Refusal("not_found", f"listen key {key}")
+        elif request.method == "PUT":
+            self.listen_keys[key] = (account, now_ms + self.listen_key_ms)
+        else:
+            del self.listen_keys[key]
+        return {"listenKey": key}
 
     def _authenticated(self, request: Request, now_ms: int) -> Account:
         account = self.exchange.accounts.get(request.headers.get("x-mexc-apikey", ""))
@@ -133,7 +169,7 @@ class MexcDialect:
         del now_ms
         asked = request.asked()
         market, frame = self._market(request), FRAMES.get(asked.get("interval", "60m"), "1h")
-        rows = self.exchange.candles.get((market.symbol, frame), [])
+        rows = self.exchange.shown(market.symbol, frame)
         begin, end = int(asked.get("startTime", 0)), int(asked.get("endTime", 10**15))
         rows, most = [row for row in rows if begin <= row[0] <= end], int(asked.get("limit", "500"))
         rows = rows[:most] if "startTime" in asked else rows[-most:]
@@ -253,46 +289,6 @@ class MexcDialect:
         raise Refusal("market", f"unknown symbol {wanted!r}")
 
 
-def name(market: Market) -> str:
-    """`BTCUSDT`."""
-    return market.base + market.quote
-
-
-def number(order: VenueSideOrder) -> str:
-    """The order's id."""
-    return f"C02__{order.number}"
-
-
 def spanned(at_ms: int, asked: dict[str, str]) -> bool:
     """Whether an instant is in the asked range."""
     return int(asked.get("startTime", 0)) <= at_ms <= int(asked.get("endTime", 10**15))
-
-
-def order_row(order: VenueSideOrder) -> dict[str, Any]:
-    """An order as the API writes it."""
-    partly = bool(order.filled)
-    if order.is_open:
-        status = "PARTIALLY_FILLED" if partly else "NEW"
-    else:
-        status = "FILLED" if order.ended == "filled" else ("PARTIALLY_CANCELED" if partly else "CANCELED")
-    kinds = {"ioc": "IMMEDIATE_OR_CANCEL", "fok": "FILL_OR_KILL", "gtc": "LIMIT"}
-    return {
-        "symbol": name(order.market), "orderId": number(order), "orderListId": -1, "clientOrderId": order.client_id,
-        "price": str(order.limit or ZERO), "origQty": str(order.quantity or ZERO), "executedQty": str(order.filled),
-        "cummulativeQuoteQty": str(order.cost), "status": status, "timeInForce": None,
-        "type": "MARKET" if order.limit is None else kinds[order.lasts], "side": order.side.upper(), "stopPrice": None,
-        "icebergQty": None, "time": order.at_ms, "updateTime": order.ended_ms or order.at_ms,
-        "isWorking": order.is_open, "origQuoteOrderQty": str(order.spend or ZERO),
-    }  # fmt: skip
-
-
-def trade_row(trade: Trade) -> dict[str, Any]:
-    """A trade of the account as the API writes it."""
-    order = trade.order
-    return {
-        "symbol": name(order.market), "id": f"T{trade.number}", "orderId": number(order), "orderListId": -1,
-        "price": str(trade.price), "qty": str(trade.quantity), "quoteQty": str(trade.quantity * trade.price),
-        "commission": str(trade.fee), "commissionAsset": trade.fee_asset, "time": trade.at_ms,
-        "isBuyer": order.side == "buy", "isMaker": False, "isBestMatch": True, "isSelfTrade": False,
-        "clientOrderId": order.client_id,
-    }  # fmt: skip

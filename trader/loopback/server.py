@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from trader.loopback.faults import Fault, Faults
-from trader.loopback.wire import Dialect, Request, Response
+from trader.loopback.wire import Dialect, Frame, Request, Response, Stream
+
+NEWS_SECONDS = 0.02  # how often a stream looks for news
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class LoopbackServer:
         self.log: list[tuple[int, str]] = []  # (venue ms, what was asked), for tests that look at what left us
         self._port = port
         self._runner: web.AppRunner | None = None
+        self.is_silent = False  # streams stay open and tell nothing
+        self.streams: set[web.WebSocketResponse] = set()
         self._late: set[asyncio.Task[None]] = set()
         self.url = ""
 
@@ -57,21 +61,66 @@ class LoopbackServer:
     ) -> None:
         for task in self._late:
             task.cancel()
+        await self.hang_up()
         if self._runner is not None:
             await self._runner.cleanup()
 
     async def _handle(self, arrived: web.Request) -> web.StreamResponse:
+        is_stream = arrived.headers.get("upgrade", "").lower() == "websocket"
         request = Request(
-            arrived.method, arrived.rel_url.raw_path, arrived.rel_url.raw_query_string,
+            "WS" if is_stream else arrived.method, arrived.rel_url.raw_path, arrived.rel_url.raw_query_string,
             {name.lower(): value for name, value in arrived.headers.items()}, await arrived.text(),
         )  # fmt: skip
         self.log.append((self.clock.now_ms(), f"{request.method} {request.path}"))
         if self.is_down:
             return _sent(Response(503, '{"label":"SERVER_ERROR","message":"maintenance"}'))
         fault = self.faults.take(request)
+        if request.method == "WS":
+            return await self._stream(fault, request, arrived)
         if fault is None:
             return _sent(self.dialect.respond(request, self.clock.now_ms()))
         return await self._spoilt(fault, request, arrived)
+
+    async def _stream(self, fault: Fault | None, request: Request, arrived: web.Request) -> web.StreamResponse:
+        """Speak on a connection until either side ends it."""
+        stream = self.dialect.connect(request.path, request.asked(), self.clock.now_ms())
+        if stream is None:
+            self.dialect.unknown.append(f"WS {request.path}")
+            return _sent(Response(404, ""))
+        if fault is not None and fault.do not in {"silent", "cut"}:
+            return _reset(arrived) if fault.do.startswith(("reset", "lost")) else _sent(Response(fault.status, ""))
+        socket = web.WebSocketResponse(autoping=True)
+        await socket.prepare(arrived)
+        self.streams.add(socket)
+        end = time.monotonic() + fault.seconds if fault is not None and fault.do == "cut" else None
+        telling = asyncio.create_task(self._tell(socket, stream, end, is_silent=fault is not None and end is None))
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    for frame in stream.receive(message.data, self.clock.now_ms()):
+                        await _frame(socket, frame)
+        finally:
+            telling.cancel()
+            self.streams.discard(socket)
+        return socket
+
+    async def _tell(
+        self, socket: web.WebSocketResponse, stream: Stream, end: float | None, *, is_silent: bool
+    ) -> None:  # fmt: skip
+        while not socket.closed:
+            news = stream.news(self.clock.now_ms())
+            if not (is_silent or self.is_silent):
+                for frame in news:
+                    await _frame(socket, frame)
+            if stream.is_over or self.is_down or (end is not None and time.monotonic() > end):
+                await socket.close()
+                return
+            await asyncio.sleep(NEWS_SECONDS)
+
+    async def hang_up(self) -> None:
+        """Close every stream, as a venue does without a word."""
+        for socket in list(self.streams):
+            await socket.close()
 
     async def _spoilt(self, fault: Fault, request: Request, arrived: web.Request) -> web.StreamResponse:
         match fault.do:
@@ -106,6 +155,14 @@ class LoopbackServer:
     async def _arrive(self, fault: Fault, request: Request) -> None:
         await asyncio.sleep(fault.seconds)
         self.dialect.respond(request, self.clock.now_ms())
+
+
+async def _frame(socket: web.WebSocketResponse, frame: Frame) -> None:
+    with suppress(ConnectionError):
+        if isinstance(frame, bytes):
+            await socket.send_bytes(frame)
+        else:
+            await socket.send_str(frame)
 
 
 def _error(fault: Fault) -> str:

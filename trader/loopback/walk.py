@@ -19,7 +19,6 @@ class Walk:
         self._exchange, self._swing = exchange, swing
         self._lot = Random(seed)  # noqa: S311 - a rehearsal wants the same walk again
         self.prices = dict(prices)
-        self._open: dict[tuple[str, str], Candle] = {}
 
     def past(self, now_ms: int, count: int = 400) -> None:
         """Let candles before now be seen, so that strategies have something to look back on."""
@@ -50,11 +49,11 @@ class Walk:
         return max(stepped(moved, market.tick, ROUND_FLOOR), market.tick)
 
     def _candle(self, symbol: str, frame: str, opened_ms: int, price: Decimal) -> None:
-        row = self._open.get((symbol, frame))
+        row = self._exchange.forming.get((symbol, frame))
         if row is not None and row[0] != opened_ms:
             self._exchange.add_candle(symbol, frame, row)
             row = None
         if row is None:
             row = (opened_ms, price, price, price, price, Decimal(0))
         at, opened, high, low, _, volume = row
-        self._open[symbol, frame] = (at, opened, max(high, price), min(low, price), price, volume + 1)
+        self._exchange.forming[symbol, frame] = (at, opened, max(high, price), min(low, price), price, volume + 1)

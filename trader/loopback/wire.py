@@ -30,6 +30,21 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+Frame = str | bytes
+
+
+class Stream(Protocol):
+    """One WebSocket connection as a venue speaks on it; `is_over` = the venue hangs up."""
+
+    is_over: bool
+
+    def receive(self, text: str, now_ms: int) -> list[Frame]:
+        """Answer what the client says."""
+
+    def news(self, now_ms: int) -> list[Frame]:
+        """What is to be told now."""
+
+
 class Dialect(Protocol):
     """How one venue speaks: requests to responses, on the exchange's clock. `unknown` lists what it did not understand."""
 
@@ -37,3 +52,6 @@ class Dialect(Protocol):
 
     def respond(self, request: Request, now_ms: int) -> Response:
         """Answer one request."""
+
+    def connect(self, path: str, asked: Mapping[str, str], now_ms: int) -> Stream | None:
+        """Open a stream; None where there is none."""

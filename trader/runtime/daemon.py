@@ -7,12 +7,14 @@ is compared with the facts at start, at intervals, and after whatever was lost.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from trader.core.facts import Fact, Halted, PriceSeen, Resumed, TimerDue
+from trader.core.feed import Feed
 from trader.core.instants import to_ns
 from trader.core.orders import STUCK, UNKNOWN
 from trader.core.records import CommandTaken, LinkChanged, StateChanged
-from trader.ports import Message, Source, VenueDownError
+from trader.ports import Hint, Message, Source, Stirred, VenueDownError
 from trader.runtime.control import Answer, Command
 from trader.runtime.desk import ACTIVE, HALTED, KILLED, RECOVERING, REDUCING, Desk
 from trader.runtime.inbox import Inbox, Taken
@@ -30,10 +32,12 @@ class Pace:
     """How often what is done."""
 
     reconcile_seconds: float = 30.0
+    stirred_seconds: float = 5.0
     stale_seconds: float = 90.0
     idle_seconds: float = 1.0
     busy_seconds: float = 0.05
     stop_seconds: float = 10.0
+    again_seconds: float = 1.0
 
 
 @dataclass(slots=True)
@@ -64,6 +68,8 @@ class Daemon:
     _unknown_since: float | None = None
     _good_at: float | None = None
     _wants_reconcile: bool = True
+    _is_stirred: bool = False
+    _is_listening: bool | None = None
     _lag: float = 0.0
 
     # The group
@@ -75,8 +81,10 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             intake = [group.create_task(self._take(source)) for source in self.sources]
             if self.market is not None:
-                self.market.tell = self._market_changed
+                self.market.tell = self.link_changed
                 intake.append(group.create_task(self._hear(self.market)))
+                intake.append(group.create_task(self.market.listen()))
+            intake.append(group.create_task(self._hear_account()))
             working = [group.create_task(loop()) for loop in loops]
             await self.stopping.wait()
             for task in intake:
@@ -118,8 +126,29 @@ class Daemon:
         if not self._line.full():
             self._line.put_nowait(LinkChanged(self.desk.keeper.now(), link, is_up, why))
 
-    def _market_changed(self, is_up: bool, why: str) -> None:
-        self.link_changed("market", is_up, why)
+    async def _hear_account(self) -> None:
+        """Listen to the account's stream, for ever: what it says shortens the time until a question, and proves nothing."""
+        pause = self.pace.again_seconds
+        while True:
+            try:
+                await self.desk.venue.hear_account(self._stirred)
+            except VenueDownError as error:
+                pause = self.pace.again_seconds if self._is_listening else min(pause * 2, self.pace.reconcile_seconds)
+                self._account_stream(False, str(error))
+                self._is_stirred = True  # what happened meanwhile was not told
+            await self.desk.keeper.clock.sleep(pause)
+
+    def _account_stream(self, is_up: bool, why: str) -> None:
+        if is_up != self._is_listening:
+            self._is_listening = is_up
+            self.link_changed("account stream", is_up, why)
+
+    def _stirred(self, hint: Hint) -> None:
+        """Something happened to an order: ask for ours at once, and compare the account where it is none of ours."""
+        self._account_stream(True, "tells")
+        if isinstance(hint, Stirred) and hint.client_id and hint.client_id not in self.desk.outbox.attempts:
+            self._is_stirred = True
+        self._work.set()
 
     async def _events(self) -> None:
         """Handle one thing after the other; what is due by the clock comes first."""
@@ -145,7 +174,7 @@ class Daemon:
         waits = [1.0]
         due, ends = self.desk.engine.due(), self.inbox.next_end()
         if due is not None:
-            waits.append((due - self.desk.keeper.now()).total_seconds())
+            waits.append(max((due - self.desk.keeper.now()).total_seconds(), self.pace.busy_seconds))
         if ends is not None:
             waits.append(ends - self.desk.keeper.clock.monotonic())
         return max(min(waits), 0.0)
@@ -153,10 +182,15 @@ class Daemon:
     async def _timers(self) -> None:
         while True:
             due = self.desk.engine.due()
-            if due is None or due > self.desk.keeper.now():
+            if due is None or due > self.desk.keeper.now() or not self._has_bars_of(due):
                 return
             await self.desk.tell(TimerDue(due, self.desk.engine.mount.name))
             self._work.set()
+
+    def _has_bars_of(self, due: datetime) -> bool:
+        """A wake that is due at a bar's end waits for that bar, up to a grace."""
+        feed = self.desk.engine.market
+        return self.market is None or not isinstance(feed, Feed) or self.market.is_ready(due, feed.newest())
 
     async def _one(self, thing: Message | Heard | Asked | LinkChanged) -> None:
         match thing:
@@ -183,7 +217,9 @@ class Daemon:
         if heard.past:
             await self.desk.teach(heard.past)
         if heard.bars:
-            await self.desk.tell(*heard.bars)
+            at, due = heard.bars[0].at, self.desk.engine.due()
+            timers = [TimerDue(due, self.desk.engine.mount.name)] if due == at else []  # one wake, as in a replay
+            await self.desk.tell(*heard.bars, *timers)
         for seen in heard.prices:
             await self._glance(seen)
         self._is_heard.set()
@@ -201,7 +237,11 @@ class Daemon:
         while not self.stopping.is_set():
             self._work.clear()
             now = clock.monotonic()
-            if self._wants_reconcile or self._good_at is None or now - self._good_at >= pace.reconcile_seconds:
+            good = self._good_at
+            is_due = good is None or now - good >= (
+                pace.stirred_seconds if self._is_stirred else pace.reconcile_seconds
+            )
+            if self._wants_reconcile or is_due:
                 await self._reconcile()
             await self._judge()
             await self.desk.work()
@@ -219,7 +259,7 @@ class Daemon:
         except VenueDownError as error:
             self.log.warning("not reconciled", error=str(error))
             return False
-        self._wants_reconcile = False
+        self._wants_reconcile = self._is_stirred = False
         self._good_at = self.desk.keeper.clock.monotonic()
         return True
 
@@ -312,6 +352,7 @@ class Daemon:
             "reconciled_seconds_ago": None if self._good_at is None else round(now - self._good_at, 1),
             "market_seconds_ago": None if self.market is None else round(now - self.market.heard_at, 1),
             "off": {code: str(amount) for code, amount in self.reconciler.off.items() if amount},
+            "streams": {"market": self.market is not None and self.market.is_streaming, "account": bool(self._is_listening)},
             "loop_lag_seconds": round(self._lag, 3),
         }  # fmt: skip
 

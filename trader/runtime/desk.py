@@ -54,7 +54,7 @@ class Desk:
         self.state = RECOVERING
         self.latched = RECOVERING  # the state in which the last process ended
         self.is_flattening = False
-        self._venue, self._clock = venue, clock
+        self.venue, self._clock = venue, clock
         self.heard: Callable[[str], Touch | None] = lambda _asset: None  # the best prices, where they are fresh
         self._failures: list[datetime] = []
         self._flat_again = 0.0
@@ -188,7 +188,7 @@ class Desk:
             if reason:
                 await self.outbox.give_up(track, reason)
             return
-        touch = self.heard(placed.asset) or await self._venue.touch(symbol)
+        touch = self.heard(placed.asset) or await self.venue.touch(symbol)
         order = next((one for one in mount.orders.values() if one.number == placed.order), None)
         if order is None:
             return  # a decision closed it while we asked

@@ -1,0 +1,134 @@
+"""Streams of each venue: ccxt's own websocket classes over real sockets to the loopback exchange, in its dialect."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import pytest
+
+from tests.contracts.worlds import loopback, world
+from tests.services.parts import until
+from trader.ports import Accepted, Rolled, Stirred, Touch, Touched, VenueDownError
+
+D = Decimal
+BOTH = ["gate", "mexc"]
+SYMBOLS = ["BTC/USDT", "ETH/USDT"]
+
+
+@asynccontextmanager
+async def listening(coroutine):
+    """A listener at work; it must not have ended by itself."""
+    task = asyncio.create_task(coroutine)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("name", [*BOTH, "paper"])
+async def test_prices_are_told_as_they_move(name):
+    async with world(name) as it:
+        heard = []
+        async with listening(it.venue.hear_market(SYMBOLS, "1h", heard.append)) as task:
+            await until(lambda: {one.symbol for one in heard if isinstance(one, Touched)} == set(SYMBOLS))
+            it.exchange.set_price("BTC/USDT", D(101), it.clock.now_ms(), half_spread=D("0.001"))
+            await until(lambda: any(one.symbol == "BTC/USDT" and one.touch.bid > 100 for one in heard))
+            assert not task.done()
+        assert heard[-1].touch == await it.venue.touch("BTC/USDT")
+        assert heard[-1].touch == Touch(D("100.89"), D("101.11"))
+
+
+@pytest.mark.parametrize("name", BOTH)
+async def test_a_candle_that_begins_is_told_and_none_before(name):
+    async with loopback(name) as it:
+        forming = it.exchange.forming
+        forming["BTC/USDT", "1h"] = (3_600_000, D(100), D(101), D(99), D(100), D(1))
+        heard = []
+        async with listening(it.venue.hear_market(SYMBOLS, "1h", heard.append)):
+            await until(lambda: {one.symbol for one in heard} == set(SYMBOLS))
+            forming["BTC/USDT", "1h"] = (3_600_000, D(100), D(102), D(99), D(102), D(2))
+            await asyncio.sleep(0.2)
+            assert not [one for one in heard if isinstance(one, Rolled)]
+            it.exchange.add_candle("BTC/USDT", "1h", (3_600_000, D(100), D(102), D(98), D(98), D(3)))
+            forming["BTC/USDT", "1h"] = (7_200_000, D(98), D(98), D(98), D(98), D(0))
+            await until(lambda: Rolled("BTC/USDT", 7_200_000) in heard)
+        assert [one for one in heard if isinstance(one, Rolled)] == [Rolled("BTC/USDT", 7_200_000)]
+
+
+@pytest.mark.parametrize("name", BOTH)
+async def test_orders_of_the_account_are_told_and_nothing_of_before(name):
+    async with loopback(name) as it:
+        before = it.request()
+        await it.venue.send(await it.sign(before))
+        heard = []
+        async with listening(it.venue.hear_account(heard.append)):
+            await until(lambda: it.server.streams)
+            await asyncio.sleep(0.3)
+            request = it.request()
+            reply = await it.venue.send(await it.sign(request))
+            assert isinstance(reply, Accepted)
+            await until(lambda: Stirred(reply.venue_order, request.client_id) in heard)
+            await until(lambda: Stirred(reply.venue_order) in heard)
+        assert {one.venue_order for one in heard} == {reply.venue_order}
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("what", ["market", "account"])
+async def test_a_connection_that_ends_is_an_error_and_a_new_one_tells_again(name, what):
+    async with loopback(name) as it:
+        heard = []
+
+        def hear():
+            if what == "account":
+                return it.venue.hear_account(heard.append)
+            return it.venue.hear_market(SYMBOLS, "1h", heard.append)
+
+        task = asyncio.create_task(hear())
+        await until(lambda: it.server.streams)
+        await asyncio.sleep(0.2)
+        await it.server.hang_up()
+        with pytest.raises(VenueDownError, match=f"{name} stream"):
+            async with asyncio.timeout(5):
+                await task
+        heard.clear()
+        async with listening(hear()):
+            await until(lambda: it.server.streams)
+            await asyncio.sleep(0.2)
+            await it.venue.send(await it.sign(it.request()))
+            await until(lambda: heard)
+
+
+@pytest.mark.parametrize("name", BOTH)
+async def test_a_refused_connection_is_an_error(name):
+    async with loopback(name, {"on": "WS /", "do": "status_before"}, {"on": "WS /ws", "do": "status_before"}) as it:
+        with pytest.raises(VenueDownError):
+            async with asyncio.timeout(5):
+                await it.venue.hear_market(SYMBOLS, "1h", lambda _: None)
+
+
+async def test_a_wrong_secret_hears_nothing_of_an_account():
+    async with loopback("gate") as it:
+        it.venue._config["secret"] = "another"
+        with pytest.raises(VenueDownError, match="authentication failed"):
+            async with asyncio.timeout(5):
+                await it.venue.hear_account(lambda _: None)
+
+
+async def test_an_expired_listen_key_ends_the_stream():
+    async with loopback("mexc") as it:
+        it.server.dialect.listen_key_ms = 300
+        with pytest.raises(VenueDownError, match=r"listen key|closed"):
+            async with asyncio.timeout(5):
+                await it.venue.hear_account(lambda _: None)
+
+
+async def test_more_markets_than_a_connection_takes_are_heard_over_several(monkeypatch):
+    from trader.adapters import ccxt_streams
+
+    monkeypatch.setitem(ccxt_streams.MOST, "mexc", 2)
+    async with loopback("mexc") as it:
+        heard = []
+        async with listening(it.venue.hear_market(SYMBOLS, "1h", heard.append)):
+            await until(lambda: {one.symbol for one in heard} == set(SYMBOLS))
+            assert len(it.server.streams) == 2

@@ -1,0 +1,128 @@
+"""Streams through ccxt's own websocket classes: prices, candles that begin, and orders that move. Hints, never proofs.
+
+Each call opens connections of its own and closes them at its end; whoever listens decides when to begin again. Quirks with their
+source, measured at the classes: `watch_bids_asks` never answers on MEXC, so prices come from `watch_ticker`; a connection that ends
+is an error to all who wait, and nothing is subscribed again by itself; MEXC takes 30 subscriptions on a connection.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from decimal import Decimal
+from typing import Any
+
+from ccxt.base.errors import BaseError
+from ccxt.pro.gate import gate
+from ccxt.pro.mexc import mexc
+
+from trader.adapters.ccxt_transport import Transport, fetch_through
+from trader.ports import Hint, Rolled, Stirred, Touch, Touched, VenueDownError
+
+MOST = {"gate": 100, "mexc": 30}  # subscriptions of one connection
+
+
+class GateListener(gate):  # type: ignore[misc]  # ccxt ships no types
+    """ccxt's Gate streams; what they ask over HTTP goes over our transport."""
+
+    transport: Transport
+
+    async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:  # noqa: ANN401
+        """Over our transport."""
+        return await fetch_through(self, self.transport, url, method, headers, body)
+
+
+class MexcListener(mexc):  # type: ignore[misc]
+    """ccxt's MEXC streams; the listen key is asked for over our transport."""
+
+    transport: Transport
+
+    async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:  # noqa: ANN401
+        """Over our transport."""
+        return await fetch_through(self, self.transport, url, method, headers, body)
+
+
+def listener(name: str, reads: Any, transport: Transport, config: dict[str, Any], url: str) -> Any:  # noqa: ANN401
+    """A listener that shares the markets and the clock's difference of an instance that reads."""
+    found: Any = {"gate": GateListener, "mexc": MexcListener}[name](config)
+    found.transport = transport
+    found.number = str
+    found.newUpdates = True
+    found.set_markets_from_exchange(reads)
+    found.options["timeDifference"] = reads.options["timeDifference"]
+    if url:
+        streams = url.replace("http", "ws", 1)
+        if name == "gate":
+            found.urls["api"]["spot"] = f"{streams}/ws/v4/"
+        else:
+            found.urls["api"]["ws"]["spot"] = f"{streams}/ws"
+            for access in ("public", "private"):
+                found.urls["api"]["spot"][access] = url
+    return found
+
+
+async def hear_market(
+    name: str, make: Callable[[], Any], symbols: Sequence[str], timeframe: str, tell: Callable[[Hint], None]
+) -> None:
+    """Tell prices and beginnings of candles until cancelled; raises VenueDownError when a connection ends."""
+    size = MOST[name] // 2  # two subscriptions for each market
+    listeners = [(make(), symbols[begin : begin + size]) for begin in range(0, len(symbols), size)]
+    try:
+        await _together(
+            name,
+            [
+                one
+                for exchange, part in listeners
+                for symbol in part
+                for one in (_touches(exchange, symbol, tell), _candles(exchange, symbol, timeframe, tell))
+            ],
+        )
+    finally:
+        for exchange, _ in listeners:
+            await exchange.close()
+
+
+async def hear_account(name: str, make: Callable[[], Any], tell: Callable[[Hint], None]) -> None:
+    """Tell which orders of the account move until cancelled; raises VenueDownError when the connection ends."""
+    exchange = make()
+    try:
+        await _together(name, [_orders(exchange, tell), _trades(exchange, tell)])
+    finally:
+        await exchange.close()
+
+
+async def _together(name: str, parts: Sequence[Coroutine[Any, Any, None]]) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part)
+    except* (BaseError, TimeoutError, OSError) as errors:
+        error = errors.exceptions[0]
+        raise VenueDownError(f"{name} stream: {type(error).__name__} {str(error)[:200]}") from error
+
+
+async def _touches(exchange: Any, symbol: str, tell: Callable[[Hint], None]) -> None:  # noqa: ANN401
+    while True:
+        found = await exchange.watch_ticker(symbol)
+        if found["bid"] and found["ask"]:
+            tell(Touched(symbol, Touch(Decimal(found["bid"]), Decimal(found["ask"]))))
+
+
+async def _candles(exchange: Any, symbol: str, timeframe: str, tell: Callable[[Hint], None]) -> None:  # noqa: ANN401
+    newest = 0
+    while True:
+        rows = await exchange.watch_ohlcv(symbol, timeframe)
+        opened = max(int(row[0]) for row in rows)
+        if newest and opened > newest:
+            tell(Rolled(symbol, opened))
+        newest = max(newest, opened)
+
+
+async def _orders(exchange: Any, tell: Callable[[Hint], None]) -> None:  # noqa: ANN401
+    while True:
+        for one in await exchange.watch_orders():
+            tell(Stirred(str(one["id"]), one["clientOrderId"] or ""))
+
+
+async def _trades(exchange: Any, tell: Callable[[Hint], None]) -> None:  # noqa: ANN401
+    while True:
+        for one in await exchange.watch_my_trades():
+            tell(Stirred(str(one["order"])))
