@@ -61,7 +61,9 @@ class Daemon:
     pace: Pace = field(default_factory=Pace)
     lease_seconds: float = 30.0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _line: "asyncio.Queue[Message | Heard | Asked | LinkChanged]" = field(default_factory=lambda: asyncio.Queue(LINE))
+    _line: "asyncio.Queue[Message | Heard | Asked | LinkChanged | None]" = field(
+        default_factory=lambda: asyncio.Queue(LINE)
+    )
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _is_heard: asyncio.Event = field(default_factory=asyncio.Event)
     _keys: set[str] = field(default_factory=set)
@@ -106,6 +108,8 @@ class Daemon:
         """Begin to end."""
         self.stopping.set()
         self._work.set()
+        if not self._line.full():
+            self._line.put_nowait(None)
 
     # Intake
 
@@ -152,22 +156,22 @@ class Daemon:
 
     async def _events(self) -> None:
         """Handle one thing after the other; what is due by the clock comes first."""
-        getting: asyncio.Task[Message | Heard | Asked | LinkChanged] | None = None
         while not self.stopping.is_set():
             await self._timers()
             for taken in self.inbox.overdue():
                 await self._handle(taken)
-            if getting is None:
-                getting = asyncio.create_task(self._line.get())
-            stop = asyncio.create_task(self.stopping.wait())
-            await asyncio.wait({getting, stop}, timeout=self._until_due(), return_when=asyncio.FIRST_COMPLETED)
-            stop.cancel()
-            if getting.done():
+            thing = await self._next()
+            if thing is not None:
                 await self._timers()
-                await self._one(getting.result())
-                getting = None
-        if getting is not None:
-            getting.cancel()
+                await self._one(thing)
+
+    async def _next(self) -> "Message | Heard | Asked | LinkChanged | None":
+        """The next thing in line; none when something is due by the clock, or at the end."""
+        try:
+            async with asyncio.timeout(self._until_due()):
+                return await self._line.get()
+        except TimeoutError:
+            return None
 
     def _until_due(self) -> float:
         """Seconds until something is due, at most one."""

@@ -61,7 +61,7 @@ class Inbox:
     def fold(self, fact: Fact) -> None:
         """Learn from a fact that was kept: parts that wait, publications that were handled."""
         match fact:
-            case SignalReceived(outcome="", payload=payload, key=key):
+            case SignalReceived(outcome="", payload=payload, key=key) if "batch" in payload:
                 notice = self._read_again(payload)
                 if notice is not None and notice.batch is not None:
                     self._wait(key, notice)
