@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.services.parts import free_port, wait_for
+from tests.services.parts import Mosquitto, free_port, wait_for
 from trader.cli import app, main
+from trader.rehearsal import script_of
 
 ROOT = Path(__file__).parents[1]
 CONFIG = """\
@@ -152,6 +153,20 @@ def test_the_demo_leaves_a_run_behind_that_the_commands_can_read(tmp_path):
     assert "each follows from the one before" in trader("journal", "verify", config)
 
 
+@pytest.mark.slow
+def test_the_demo_takes_its_signals_from_a_broker(tmp_path):
+    broker = Mosquitto(tmp_path / "mosquitto").start()
+    try:
+        told = trader("demo", "--days", 5, "--folder", tmp_path / "demo", "--mqtt", f"127.0.0.1:{broker.port}")
+    finally:
+        broker.stop()
+    assert told.count("holds") == 4
+    facts = trader("journal", "facts", tmp_path / "demo/run.yaml", "--kind", "SignalReceived").splitlines()
+    assert {json.loads(line)["source"] for line in facts} == {"mqtt"}
+    said = trader("demo", "--days", 5, "--folder", tmp_path / "demo", "--mqtt", f"127.0.0.1:{broker.port}", code=3)
+    assert "is the broker running?" in said
+
+
 @pytest.fixture
 def run(capsys):
     def call(*words):
@@ -213,3 +228,18 @@ def test_each_schema_of_the_repository_is_the_one_that_is_printed():
 def test_the_examples_of_a_command_keep_their_lines():
     done = CliRunner().invoke(app, ["run", "--help"])
     assert "\n    trader run config/live.yaml --live\n" in done.stdout
+
+
+def test_a_script_of_faults_says_what_is_wrong_with_it(tmp_path, run):
+    path = tmp_path / "faults.yaml"
+    for text, said in (
+        ("clock_skw: 1s\n", "clock_skw: unknown; known are faults, seed, clock_skew"),
+        ("repeats: maybe\n", "allowed are override, reject, return"),
+        ("list_lag: soon\n", "soon"),
+        ("faults: [{on: WS /ws, do: vanish}]\n", "silent"),
+    ):
+        path.write_text(text)
+        code, told = run("loopback", "gate", "--faults", path)
+        assert (code, said in told, str(path) in told) == (2, True, True), told
+    script = script_of(ROOT / "config/faults.yaml")
+    assert (script.skew_ms, script.list_lag_ms, script.listen_key_ms) == (1_500, 800, 600_000)

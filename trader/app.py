@@ -203,7 +203,7 @@ async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: 
             keep=max(strategy.wants.bars, 300),
         )  # fmt: skip
         execution = Execution(
-            collar=settings.execution.collar, fee=settings.costs.fee,
+            collar=settings.execution.collar, fee=settings.costs.fee, spends=settings.execution.market_buys,
             validity=timedelta(microseconds=duration(settings.execution.validity) / 1_000),
         )  # fmt: skip
         made = bench(

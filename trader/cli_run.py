@@ -265,6 +265,9 @@ def demo(
     venue: Annotated[str, typer.Option(help="Whose dialect the loopback exchange speaks: gate or mexc.")] = "gate",
     days: Annotated[int, typer.Option(min=2, max=1_000, help="How many days of 2024 are played.")] = 61,
     folder: Annotated[Path, typer.Option(help="Where journal and report go.")] = Path("build/demo"),
+    mqtt: Annotated[
+        str, typer.Option(help="HOST or HOST:PORT of a broker that carries the signals.", show_default=False)
+    ] = "",
 ) -> None:
     """Watch the whole bot at work on this machine, without keys or network, and check it against a replay.
 
@@ -275,12 +278,20 @@ def demo(
     Examples:
       trader demo
       trader demo --venue mexc --days 30
+      trader demo --mqtt 127.0.0.1
     """
+    from trader.adapters.mqtt import Broker, MqttDownError
     from trader.show import show
 
     if venue not in {"gate", "mexc"}:
         raise Failure(f"--venue {venue!r}: allowed are gate and mexc")
-    show(venue, days, folder)
+    host, _, port = mqtt.partition(":")
+    if port and not port.isdigit():
+        raise Failure(f"--mqtt {mqtt!r}: write HOST or HOST:PORT")
+    try:
+        show(venue, days, folder, Broker(host, int(port or 1883)) if mqtt else None)
+    except MqttDownError as error:
+        raise Failure(f"{error}; is the broker running?", NOT_READY) from error
 
 
 # Helpers

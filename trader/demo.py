@@ -2,9 +2,10 @@
 socket, messages through the inbox, the journal on disk. What is derived says so.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,16 +13,18 @@ from typing import TYPE_CHECKING
 
 from trader.adapters.ccxt_venue import CcxtVenue
 from trader.adapters.journal_sqlite import SqliteJournal
+from trader.adapters.mqtt import Broker, MqttDownError, MqttSource
 from trader.adapters.payloads import compose
 from trader.app import BUILDERS, Bench, bench, start
 from trader.core.facts import BarClosed, Fact
 from trader.core.records import DiscrepancySeen
 from trader.core.risk import Limits
 from trader.core.view import Strategy
-from trader.lockstep import Instant, LockStep, MarketClock
+from trader.lockstep import Carry, Instant, LockStep, MarketClock
 from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange, Market
 from trader.loopback.server import LoopbackServer, VenueClock
+from trader.ports import Message
 from trader.runtime.desk import ACTIVE, Execution
 from trader.runtime.inbox import Rules
 from trader.runtime.logs import Log
@@ -36,6 +39,8 @@ KEY, SECRET = "loopback-key", "loopback-secret"
 FEES = {"gate": ("received", "0.002"), "mexc": ("quote", "0.0005")}
 HALF_SPREAD = 0.0005
 SOURCE = "sample"
+TOPIC = "trader/v1/demo"
+CARRY_SECONDS = 10.0
 LEAST = Decimal(3)
 RULES = {  # tick and lot
     "BTC/USDT": ("0.1", "0.000001"), "ETH/USDT": ("0.01", "0.0001"), "BNB/USDT": ("0.1", "0.001"),
@@ -160,8 +165,50 @@ async def exchange_of(stage: Stage, names: Sequence[str]) -> AsyncIterator[tuple
             await venue.close()
 
 
-async def play(stage: Stage, path: Path, *, progress: Progress | None = None, log: Log | None = None) -> Ended:
-    """Play a stage to its end in lock-step; the journal at `path` must be new."""
+@asynccontextmanager
+async def carrier(broker: Broker) -> AsyncIterator[Carry]:
+    """A way for messages through a broker and back: published, received, and acknowledged when they are kept."""
+    line, connected = asyncio.Queue[Message](), asyncio.Event()
+    problem: list[str] = []
+
+    def tell(is_up: bool, why: str) -> None:
+        problem[:] = [] if is_up else [why]
+        connected.set()
+
+    async def pump() -> None:
+        async for message in MqttSource(
+            replace(broker, topic=f"{TOPIC}/#", client_id="trader-demo"), tell=tell
+        ).messages():
+            await line.put(message)
+
+    async def carry(body: bytes) -> Message:
+        await client.publish(f"{TOPIC}/{SOURCE}", body, qos=1)
+        async with asyncio.timeout(CARRY_SECONDS):
+            while (message := await line.get()).body != body:
+                await message.acknowledge()  # of a demo that was broken off
+        return message
+
+    task = asyncio.create_task(pump())
+    try:
+        await connected.wait()
+        if problem:
+            raise MqttDownError(f"mqtt {broker.host}:{broker.port}: {problem[0]}")
+        async with broker.client("", persistent=False) as client:
+            yield carry
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _by_hand() -> AsyncIterator[None]:
+    yield None
+
+
+async def play(
+    stage: Stage, path: Path, *, progress: Progress | None = None, log: Log | None = None, broker: Broker | None = None
+) -> Ended:
+    """Play a stage to its end in lock-step, its messages through a broker where one is given; the journal at `path` must be new."""
     instants = instants_of(stage)
     names = sorted({asset for one in instants for asset in one.opens})
     clock, journal = MarketClock(instants[0].at), SqliteJournal(path)
@@ -185,9 +232,10 @@ async def play(stage: Stage, path: Path, *, progress: Progress | None = None, lo
                 asset, Decimal(repr(price)), server.clock.now_ms(), half_spread=Decimal(repr(stage.half_spread))
             )
 
-        async for instant, followed in LockStep(desk, made.inbox, clock, quote).play(instants):
-            if progress is not None:
-                progress(instant, made, followed)
+        async with carrier(broker) if broker is not None else _by_hand() as carry:
+            async for instant, followed in LockStep(desk, made.inbox, clock, quote, carry).play(instants):
+                if progress is not None:
+                    progress(instant, made, followed)
         for track in desk.waiting():  # nothing opens after the last bar
             await desk.outbox.give_up(track, "end")
         await made.reconciler.run()

@@ -19,6 +19,7 @@ from trader.runtime.outbox import Track
 
 ROUNDS = 2_000  # how often an instant is worked on before the bot counts as stuck
 Quote = Callable[[str, float], Awaitable[None]]
+Carry = Callable[[bytes], Awaitable[Message]]
 
 
 class StuckError(RuntimeError):
@@ -55,10 +56,13 @@ class Instant:
 
 
 class LockStep:
-    """Plays instants to a desk. `quote` puts an asset's price in place at the exchange."""
+    """Plays instants to a desk. `quote` puts an asset's price in place at the exchange, `carry` brings a message, as a broker does."""
 
-    def __init__(self, desk: Desk, inbox: Inbox, clock: MarketClock, quote: Quote) -> None:
+    def __init__(
+        self, desk: Desk, inbox: Inbox, clock: MarketClock, quote: Quote, carry: Carry | None = None
+    ) -> None:  # fmt: skip
         self._desk, self._inbox, self._clock, self._quote = desk, inbox, clock, quote
+        self._carry = carry or _by_hand
 
     async def play(self, instants: Iterable[Instant]) -> AsyncIterator[tuple[Instant, Sequence[Fact]]]:
         """Play one instant after the other, yielding what followed from each."""
@@ -72,14 +76,17 @@ class LockStep:
         if one.bars:
             followed += await self._exits(one.bars)
         receipts, publications = list[Fact](), list[Fact]()
-        for body in one.messages:
-            taken = await self._inbox.take(Message("tape", "", body, _nobody))
+        messages = [await self._carry(body) for body in one.messages]
+        for message in messages:
+            taken = await self._inbox.take(message)
             receipts += taken.receipts
             publications += [taken.publication] if taken.publication else []
         due = desk.engine.due()
         timers = [TimerDue(due, desk.engine.mount.name)] if due is not None and due <= one.at else []
         if one.bars or publications or timers or receipts:
             followed += await desk.tell(*one.bars, *publications, *timers, beside=receipts)
+        for message in messages:
+            await message.acknowledge()
         if one.opens:
             for asset, price in one.opens.items():
                 await self._quote(asset, price)
@@ -105,6 +112,10 @@ class LockStep:
                 await self._clock.sleep(0.01)
         stuck = [f"order {one.placed.order} is {one.state}" for one in self._desk.waiting() if concerns(one)]
         raise StuckError(f"{self._clock.at:%Y-%m-%d %H:%M}: {', '.join(stuck)}")
+
+
+async def _by_hand(body: bytes) -> Message:
+    return Message("tape", "", body, _nobody)
 
 
 async def _nobody() -> None:

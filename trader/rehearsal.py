@@ -3,13 +3,16 @@
 import asyncio
 import json
 import signal
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from trader.core.instants import SECOND, duration
 from trader.demo import FEES, KEY, RULES, SECRET, markets_of
 from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange
 from trader.loopback.faults import Faults
+from trader.loopback.mexc import MexcDialect
 from trader.loopback.server import LoopbackServer, VenueClock
 from trader.loopback.walk import Walk
 from trader.output import write
@@ -23,16 +26,41 @@ class FaultsError(ValueError):
     """A script of faults, or a deposit, that cannot be used."""
 
 
-def faults_of(path: Path | None) -> Faults:
-    """The script in a YAML file: `faults:` with a list of rules, and `seed:`."""
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What goes wrong: faults of requests, and how the exchange itself behaves."""
+
+    faults: Faults = field(default_factory=Faults)
+    skew_ms: int = 0  # its clock is ahead of ours by
+    list_lag_ms: int = 0  # lists show an order so late
+    listen_key_ms: int = 3_600_000  # a listen key is good for
+    repeats: str = "override"  # what a client id that is in use does
+
+
+KEYS = "faults", "seed", "clock_skew", "list_lag", "listen_key", "repeats"
+REPEATS = "override", "reject", "return"
+
+
+def script_of(path: Path | None) -> Script:
+    """The script in a YAML file: `faults:` with a list of rules, `seed:`, and how the exchange behaves."""
     if path is None:
-        return Faults()
+        return Script()
     try:
         values = read(path).values
-        rows, seed = values.get("faults", []), values.get("seed", 0)
+        rows, seed, repeats = values.get("faults", []), values.get("seed", 0), values.get("repeats", "override")
+        strange = sorted(set(values) - set(KEYS))
+        if strange:
+            raise ValueError(f"{', '.join(strange)}: unknown; known are {', '.join(KEYS)}")
         if not isinstance(rows, list) or not isinstance(seed, int):
             raise ValueError("faults: is a list of rules, and seed: a whole number")
-        return Faults.read(rows, seed=seed)
+        if repeats not in REPEATS:
+            raise ValueError(f"repeats: {repeats!r}: allowed are {', '.join(REPEATS)}")
+        spans = {
+            name: duration(str(values[key])) // (SECOND // 1_000)
+            for key, name in (("clock_skew", "skew_ms"), ("list_lag", "list_lag_ms"), ("listen_key", "listen_key_ms"))
+            if key in values
+        }
+        return Script(Faults.read(rows, seed=seed), repeats=str(repeats), **spans)
     except (YamlError, ValueError, TypeError) as error:
         raise FaultsError(f"{path}: {error}") from error
 
@@ -49,15 +77,25 @@ def deposits_of(text: str) -> dict[str, Decimal]:
 async def serve(venue: str, *, port: int, deposit: str, faults: Path | None, state: Path | None) -> None:
     """Serve until a signal comes; then tell what is on the account."""
     fee_in, fee = FEES[venue]
-    exchange = Exchange(markets_of(sorted(RULES)), fee=Decimal(fee), fee_in=fee_in)
+    script = script_of(faults)
+    exchange = Exchange(
+        markets_of(sorted(RULES)),
+        fee=Decimal(fee),
+        fee_in=fee_in,
+        list_lag_ms=script.list_lag_ms,
+        repeats=script.repeats,
+    )
     account = exchange.open_account(KEY, SECRET, deposits_of(deposit))
-    clock, stopped = VenueClock(), asyncio.Event()
+    clock, stopped = VenueClock(skew_ms=script.skew_ms), asyncio.Event()
+    dialect = DIALECTS[venue](exchange)
+    if isinstance(dialect, MexcDialect):
+        dialect.listen_key_ms = script.listen_key_ms
     walk = Walk(exchange, {symbol: Decimal(price) for symbol, price in PRICES.items()})
     walk.past(clock.now_ms())
     walk.step(clock.now_ms())
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
-    async with LoopbackServer(DIALECTS[venue](exchange), clock, faults_of(faults), port=port) as server:
+    async with LoopbackServer(dialect, clock, script.faults, port=port) as server:
         print(f"{venue} speaks at {server.url} (key {KEY}, secret {SECRET}); Ctrl-C ends it", flush=True)  # noqa: T201
         while not stopped.is_set():
             try:

@@ -71,6 +71,9 @@ class ExecutionChoice(Part):
     collar: Share = Field(0.005, description="how far from the best price an order may go")
     validity: Duration = Field("15m", description="how long a buy is pursued after its decision")
     fence: Duration = Field("5s", description="how long a signed request may travel before the venue refuses it")
+    market_buys: bool = Field(
+        False, description="buys for an amount of money go out as market orders for that amount, at whatever price"
+    )
     settle: Duration | None = Field(
         None, description="within what time an order shows up in the venue's lists; none = what is known of the venue"
     )

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from backtests import Costs, Result, replay
 from backtests.report import ReportError
+from trader.adapters.mqtt import Broker
 from trader.app import Bench, rehearse_run
 from trader.core.facts import Decided, Fact, Filled, OrderPlaced, TargetSet
 from trader.core.records import SignalClosed, SignalReceived
@@ -62,7 +63,7 @@ class Seen:
     drawn: float = 0.0
 
 
-def show(venue: str, days: int, folder: Path) -> None:
+def show(venue: str, days: int, folder: Path, broker: Broker | None = None) -> None:
     """Play the demo, show it, and check it; raises Failure where a check fails."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "run.yaml"
@@ -80,7 +81,7 @@ def show(venue: str, days: int, folder: Path) -> None:
     console = Console()
     console.print(f"[bold]demo[/bold]: TopRated on a loopback {venue}, {days} days from {since:%Y-%m-%d}. {LABEL}.")
     begin = time.monotonic()
-    ended = _played(stage, journal, console)
+    ended = _played(stage, journal, console, broker)
     heard = rehearse_run(ended.facts, settings, strategy)
     beside = _replayed(stage)
     report = _report(beside, folder / "report.html")
@@ -92,7 +93,7 @@ def show(venue: str, days: int, folder: Path) -> None:
         raise Failure("a check of the demo failed: please report it", INTERNAL)
 
 
-def _played(stage: Stage, journal: Path, console: Console) -> Ended:
+def _played(stage: Stage, journal: Path, console: Console, broker: Broker | None) -> Ended:
     seen = Seen(total=int((stage.until - stage.since).total_seconds() // 3_600) + 1)
     bar = Progress(TextColumn("{task.description}"), BarColumn(None), TimeRemainingColumn(), console=console)
     task = bar.add_task("", total=seen.total)
@@ -111,7 +112,7 @@ def _played(stage: Stage, journal: Path, console: Console) -> Ended:
             elif view is None and seen.played % 240 == 0:
                 print(f"{instant.at:%Y-%m-%d} equity {seen.equity[-1]:,.2f}", file=sys.stderr)  # noqa: T201
 
-        return asyncio.run(play(stage, journal, progress=progress))
+        return asyncio.run(play(stage, journal, progress=progress, broker=broker))
 
 
 def _note(seen: Seen, instant: Instant, made: Bench, followed: Sequence[Fact]) -> None:

@@ -9,6 +9,63 @@ from hypothesis import strategies as some
 from trader.adapters.venue_codes import DIALECTS, GATE_REFUSALS, MEXC_REFUSALS, reply_of
 from trader.ports import Accepted, RefusedByVenue, Unclear
 
+# Written out anew from what the venues document, so that a code that slips into the list, or out of it, is noticed.
+GATE_LISTED = [
+    "INVALID_PARAM_VALUE",
+    "INVALID_PRECISION",
+    "INVALID_CURRENCY",
+    "INVALID_CURRENCY_PAIR",
+    "BALANCE_NOT_ENOUGH",
+    "QUANTITY_NOT_ENOUGH",
+    "AMOUNT_TOO_LITTLE",
+    "AMOUNT_TOO_MUCH",
+    "POC_FILL_IMMEDIATELY",
+    "REQUEST_EXPIRED",
+    "INVALID_SIGNATURE",
+    "INVALID_KEY",
+    "IP_FORBIDDEN",
+    "READ_ONLY",
+    "FORBIDDEN",
+    "ACCOUNT_LOCKED",
+    "TRADE_RESTRICTED",
+    "TOO_MANY_ORDERS",
+]
+MEXC_LISTED = [
+    "10007",
+    "10101",
+    "30001",
+    "30002",
+    "30003",
+    "30004",
+    "30005",
+    "30010",
+    "30014",
+    "30016",
+    "30018",
+    "30019",
+    "30020",
+    "30021",
+    "30027",
+    "30028",
+    "30029",
+    "30032",
+    "30041",
+    "30051",
+    "30087",
+    "60005",
+    "70011",
+    "700002",
+    "700003",
+    "700005",
+    "700006",
+    "700007",
+    "700008",
+]
+
+
+def test_the_lists_are_those_that_the_reference_gives():
+    assert (sorted(GATE_REFUSALS), sorted(MEXC_REFUSALS)) == (sorted(GATE_LISTED), sorted(MEXC_LISTED))
+
 
 def gate(label, message="said by the venue"):
     return json.dumps({"label": label, "message": message})
@@ -18,13 +75,13 @@ def mexc(code, message="said by the venue"):
     return json.dumps({"code": code, "msg": message})
 
 
-@pytest.mark.parametrize("label", sorted(GATE_REFUSALS))
+@pytest.mark.parametrize("label", GATE_LISTED)
 def test_a_listed_label_of_gate_refuses(label):
     for status in (400, 401, 403):
         assert reply_of("gate", status, gate(label)) == RefusedByVenue(label, "said by the venue")
 
 
-@pytest.mark.parametrize("code", sorted(MEXC_REFUSALS))
+@pytest.mark.parametrize("code", MEXC_LISTED)
 def test_a_listed_code_of_mexc_refuses(code):
     assert reply_of("mexc", 400, mexc(int(code))) == RefusedByVenue(code, "said by the venue")
 

@@ -55,6 +55,20 @@ def test_spending_never_spends_more(cash, spend, ask):
         assert found.quantity * found.limit * (1 + FEE) <= min(cash, spend)
 
 
+@given(cash=amounts, spend=amounts, received=st.booleans())
+def test_money_that_goes_out_as_such_is_never_more_than_was_meant_or_is_there(cash, spend, received):
+    one = mount(cash, fee_on_buy="received" if received else "quote")
+    found = price(order(1, spend=spend), one, D(99), D(100), collar=0.0, fee=float(FEE), number=exactly, spends=True)
+    outlay_at_most = min(cash, spend) / (1 if received else 1 + FEE)
+    if isinstance(found, Priced):
+        assert (found.quantity, found.limit) == (None, None)
+        assert outlay_at_most - D("0.01") < found.spend <= outlay_at_most
+        assert found.spend >= 3
+        assert not found.spend % D("0.01")
+    else:
+        assert outlay_at_most < D("3.01")
+
+
 @given(held=amounts, quantity=amounts, bid=amounts)
 def test_a_sell_never_sells_more_than_is_held(held, quantity, bid):
     found = asked(mount(0, str(held)), order(-1, quantity), str(bid), str(bid))

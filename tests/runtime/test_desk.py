@@ -6,8 +6,10 @@ from decimal import Decimal
 import pytest
 
 from tests.runtime.houses import Follows, bot, house
+from trader import Decision, Quote, Target, Wants
 from trader.core.facts import AttemptEnded, Filled, OrderAbsent, OrderClosed, OrderPlaced, OrderSending, OrderUnknown
 from trader.core.records import DiscrepancySeen, ForeignSeen, SignalClosed
+from trader.runtime.desk import Execution
 
 D = Decimal
 both = pytest.mark.parametrize("name", ["gate", "mexc"])
@@ -303,3 +305,31 @@ async def test_a_sale_that_is_refused_is_tried_again_later_and_later(name, tmp_p
         again = await bot(one.loop, name, tmp_path / "j.db")
         assert again.desk.is_quiet
         await again.journal.close()
+
+
+class Spends:
+    """Buys for a fixed amount of money when told to."""
+
+    wants = Wants(ratings=("weight",))
+
+    def decide(self, view):
+        return Decision.change({asset: Target(Quote(100)) for asset in view.wake.assets})
+
+
+@both
+@pytest.mark.parametrize("spends", [True, False])
+async def test_money_is_spent_as_a_market_order_only_where_that_is_asked_for(name, spends, tmp_path):
+    execution = Execution(collar=0.005, again_seconds=0.05, fee=0.002 if name == "gate" else 0.0005, spends=spends)
+    async with house(name, tmp_path / "j.db", strategy=Spends(), execution=execution) as one:
+        await one.bar()
+        await one.rate(BTC=1)
+        await one.work()
+        (order,) = one.loop.account.orders
+        facts = await one.facts()
+        agree(one)
+        assert D("0.9") < one.held() < D("1.0")
+        assert one.cash >= 400
+    (sending,) = of(facts, OrderSending)
+    assert (order.limit is None, sending.limit is None, order.quantity is None) == (spends, spends, spends)
+    assert sending.spend == ((D("100.00") if name == "gate" else D("99.95")) if spends else None)
+    assert outcomes(facts) == [("traded", {"BTC/USDT": "traded"})]

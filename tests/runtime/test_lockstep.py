@@ -1,5 +1,6 @@
 """The bot at a loopback exchange decides what a replay of the same tape decides, and a recorded session decides it again."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -9,7 +10,7 @@ from backtests import Costs, replay
 from strategies import load
 from trader.adapters.journal_sqlite import JournalReader, SqliteJournal
 from trader.app import rehearse
-from trader.core.facts import BarClosed, Decided, OrderPlaced, TargetSet
+from trader.core.facts import BarClosed, Decided, Filled, OrderPlaced, SignalsKnown, TargetSet
 from trader.demo import Stage, play, tape_of
 
 CASES = [
@@ -92,3 +93,23 @@ async def test_another_strategy_on_the_record_is_found_and_called_a_change_of_co
     assert heard.notes
     assert {one.reason for one in heard.differences} == {"code"}
     assert heard.same < heard.decisions
+
+
+@pytest.mark.slow
+async def test_what_differs_is_told_apart_into_input_and_state(tmp_path):
+    strategy = load("TopRated", CASES[0][2])
+    since, until = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 6, tzinfo=UTC)
+    ended = await play(Stage(strategy, since=since, until=until), tmp_path / "j.db")
+    facts = ended.facts
+    assert all(len(fact.saw) == 25 for fact in facts if isinstance(fact, Decided))
+    at = next(
+        n for n, fact in enumerate(facts) if isinstance(fact, SignalsKnown) and fact.signals[0].kind == "derived_trader"
+    )
+    said = facts[at].signals
+    other = replace(facts[at], signals=(replace(said[0], value=said[0].value + 0.25), *said[1:]))
+    heard = rehearse([*facts[:at], other, *facts[at + 1 :]], strategy)
+    assert heard.differences[0].reason == "input"
+    at = next(n for n, fact in enumerate(facts) if isinstance(fact, Filled))
+    other = replace(facts[at], fee=facts[at].fee * 2)
+    heard = rehearse([*facts[:at], other, *facts[at + 1 :]], strategy)
+    assert heard.differences[0].reason == "state"

@@ -157,9 +157,9 @@ class Engine:
             self.failure = error
             self.rows.append((StrategyFailed, at_ns, self.mount.name, f"{type(error).__name__}: {error}"))
             return None
-        mount, rows = self.mount, self.rows
+        mount, rows, saw = self.mount, self.rows, view.saw
         targets, closes_others, _, timers, memo, remembers, why = decision
-        rows.append((Decided, at_ns, mount.name, view.wake.causes, why))
+        rows.append((Decided, at_ns, mount.name, view.wake.causes, why, *((saw,) if saw else ())))
         if self.gate is not None and self.gate.watch(at_ns, view.equity):
             mount.halted = "drawdown"
             rows.append((Halted, at_ns, mount.name, "drawdown"))

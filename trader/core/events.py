@@ -19,6 +19,7 @@ from trader.core.orders import ABSENT, CLOSED, Order
 from trader.core.risk import Gate
 from trader.core.strategy import Decision, Wake, Wants
 from trader.core.view import View
+from trader.core.witness import WitnessedView
 
 
 class Acts(Protocol):
@@ -85,7 +86,7 @@ def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
     if causes:
         named = sorted(assets & set(feed.names))
         wake = Wake(tuple(dict.fromkeys(causes)), list(range(len(named))), named)
-        engine.decide(View(feed, engine.mount, engine.wants, at_ns, wake), at_ns)
+        engine.decide(WitnessedView(feed, engine.mount, engine.wants, at_ns, wake), at_ns)
 
 
 def fire(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:

@@ -71,12 +71,13 @@ class TimerDue:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A strategy was woken and decided."""
+    """A strategy was woken and decided; `saw` hashes what the view showed and how the mount stood, as market-mount."""
 
     at: datetime
     mount: str
     causes: tuple[str, ...]
     why: str
+    saw: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ class OrderSending:
     not_after_ms: int = 0
     digest: str = ""
     epoch: int = 0
+    spend: Number | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,17 @@ from trader.core.book import Mount
 from trader.core.instruments import Converter, Number
 from trader.core.orders import Order
 
+CENTS = 100  # money that is spent is told to the hundredth
+
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """What to send: units at a limit. `cut` is what was given up of the order for want of cash."""
+    """What to send: units at a limit, or money to spend at whatever price. `cut` is what was given up for want of cash."""
 
-    quantity: Number
-    limit: Number
+    quantity: Number | None
+    limit: Number | None
     cut: Number | None = None
+    spend: Number | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +30,13 @@ class Unfit:
 
 
 def price(
-    order: Order, mount: Mount, bid: Number, ask: Number, *, collar: float, fee: float, number: Converter
+    order: Order, mount: Mount, bid: Number, ask: Number, *, collar: float, fee: float, number: Converter,
+    spends: bool = False,
 ) -> Priced | Unfit:  # fmt: skip
-    """Price an order. `fee` is the share that a buy pays in quote money on top of its value."""
+    """Price an order. `fee` is the share that a buy pays in quote money on top of its value.
+
+    spends: an order for an amount of money goes out as that amount, without a limit.
+    """
     terms, zero = mount.terms_of(order.asset, order.venue), mount.ledger.zero
     if order.side < 0:
         limit = bid * (1 - number(collar))
@@ -44,6 +51,12 @@ def price(
     limit = max(ask, limit if terms.tick is None else terms.tick.floor(limit))
     outlay = limit * (1 if terms.fee_received else 1 + number(fee))
     cash = max(mount.ledger.cash[order.venue], zero)
+    if order.quantity is None and spends:
+        money = min(order.left or zero, cash) / (1 if terms.fee_received else 1 + number(fee))
+        money = int(money * CENTS) / number(CENTS)
+        if money <= 0 or (terms.min_notional is not None and money < terms.min_notional):
+            return Unfit("minimum")
+        return Priced(None, None, spend=money)
     if order.quantity is None:
         return _fit(terms.lots(min(order.left or zero, cash) / outlay), limit, None, terms.min_notional)
     wanted = order.left or zero

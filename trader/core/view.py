@@ -196,6 +196,11 @@ class View:
         return from_ns(self._now_ns)
 
     @property
+    def saw(self) -> str:
+        """Hashes of what was shown, where a witness keeps them."""
+        return ""
+
+    @property
     def equity(self) -> Number:
         """Cash plus holdings at the last closed prices, in quote money."""
         if self._equity is None:

@@ -18,6 +18,7 @@ from trader.core.facts import (
     StrategyFailed,
 )
 from trader.core.instants import to_ns
+from trader.core.instruments import Number
 from trader.core.orders import ABSENT, ACCEPTED, PLACED, STUCK, UNKNOWN
 from trader.core.pricing import Unfit, price
 from trader.core.records import CommandTaken, PastTaught, StateChanged
@@ -34,12 +35,16 @@ ACTIVE, REDUCING, HALTED, RECOVERING, KILLED = "active", "reducing", "halted", "
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How orders are carried out: the collar around the best price, how long a buy is pursued, the fee paid in quote money."""
+    """How orders are carried out: the collar around the best price, how long a buy is pursued, the fee paid in quote money.
+
+    spends: orders for an amount of money go out as that amount, at whatever price.
+    """
 
     collar: float = 0.005
     validity: timedelta = timedelta(minutes=15)
     again_seconds: float = 2.0
     fee: float = 0.002
+    spends: bool = False
 
 
 class Desk:
@@ -194,7 +199,7 @@ class Desk:
             return  # a decision closed it while we asked
         found = price(
             order, mount, touch.bid, touch.ask, collar=self.execution.collar, fee=self.execution.fee,  # type: ignore[arg-type]
-            number=self.engine.number,
+            number=self.engine.number, spends=self.execution.spends,
         )  # fmt: skip
         if isinstance(found, Unfit):
             await self.outbox.give_up(track, found.reason)
@@ -202,7 +207,7 @@ class Desk:
         if found.cut is not None and not await self.outbox.cut(track, Decimal(found.cut)):
             return
         await self.outbox.send(
-            track, quantity=Decimal(found.quantity), limit=Decimal(found.limit), symbol=symbol,
+            track, quantity=_exact(found.quantity), limit=_exact(found.limit), spend=_exact(found.spend), symbol=symbol,
             may=lambda: self._forbidden(track) is None,
         )  # fmt: skip
 
@@ -235,3 +240,7 @@ class Desk:
 def key_of(track: Track) -> tuple[str, int]:
     """The name of an order in the outbox."""
     return track.placed.mount, track.placed.order
+
+
+def _exact(amount: Number | None) -> Decimal | None:
+    return None if amount is None else Decimal(amount)

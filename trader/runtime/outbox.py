@@ -122,7 +122,8 @@ class Outbox:
                 await self._keep(self._of(track, OrderUnknown, "the process that sent it ended"))
 
     async def send(
-        self, track: Track, *, quantity: Decimal, limit: Decimal, symbol: str, may: Callable[[], bool] = lambda: True
+        self, track: Track, *, quantity: Decimal | None, limit: Decimal | None, symbol: str,
+        may: Callable[[], bool] = lambda: True, spend: Decimal | None = None,
     ) -> None:  # fmt: skip
         """Sign, write down, send once, and write down what came of it.
 
@@ -131,7 +132,7 @@ class Outbox:
         placed = track.placed
         intent = intent_id(self._account, placed.mount, placed.cause, placed.asset, placed.order)
         core = client_core(self._namespace, intent, track.attempt + 1)
-        request = OrderRequest(self._venue.client_id(core), symbol, placed.side, quantity, limit)
+        request = OrderRequest(self._venue.client_id(core), symbol, placed.side, quantity, limit, spend)
         signed_ms = await self._venue.signing_ms()
         begin = self._clock.monotonic()
         signed = self._venue.sign(request, signed_ms=signed_ms, not_after_ms=signed_ms + self._fence_ms)
@@ -140,7 +141,7 @@ class Outbox:
                 self._clock.now(), placed.mount, placed.order, request.client_id, track.attempt + 1,
                 quantity,  # type: ignore[arg-type]  # exact runs pass decimals where numbers stand
                 limit,  # type: ignore[arg-type]
-                signed_ms, signed.not_after_ms, signed.digest, self._keeper.epoch,
+                signed_ms, signed.not_after_ms, signed.digest, self._keeper.epoch, spend,  # type: ignore[arg-type]
             ),
             when=lambda: track.state in UNSENT and may(),
         )  # fmt: skip

@@ -53,7 +53,7 @@ MOST = 20
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where the record and the engine part: `reason` is code, input, state or fill."""
+    """Where the record and the engine part: `reason` is code, input (what the market showed), state (how the mount stood) or fill."""
 
     place: int
     reason: str
@@ -158,8 +158,9 @@ def _agree(tape: _Tape, followed: Sequence[Fact], heard: Rehearing, begin: int, 
     for now in followed:
         recorded = tape.facts[tape.place] if tape.place < len(tape.facts) else None
         if recorded != now:
-            reason = "code" if is_changed else "fill" if isinstance(now, OrderClosed) else "state"
-            heard.differences.append(Difference(tape.place, reason, recorded, now))
+            heard.differences.append(
+                Difference(tape.place, _reason(recorded, now, is_changed=is_changed), recorded, now)
+            )
             return False
         tape.place += 1
     after = tape.facts[tape.place] if tape.place < len(tape.facts) else None
@@ -170,3 +171,13 @@ def _agree(tape: _Tape, followed: Sequence[Fact], heard: Rehearing, begin: int, 
         return False
     heard.same += thoughts
     return True
+
+
+def _reason(recorded: Fact | None, now: Fact, *, is_changed: bool) -> str:
+    """Why a fact may be another than then: what a wake was shown tells input and state from code."""
+    if isinstance(recorded, Decided) and isinstance(now, Decided) and recorded.saw and recorded.saw != now.saw:
+        (market, mount), (market_now, mount_now) = (one.saw.split("-") for one in (recorded, now))
+        return "input" if market != market_now else "state" if mount != mount_now else "code"
+    if is_changed or isinstance(now, Decided | TargetSet):
+        return "code"  # it was shown the same
+    return "fill" if isinstance(now, OrderClosed) else "state"

@@ -181,7 +181,8 @@ def _thought(fact: Decided | StrategyFailed | TargetSet | Refused) -> Line:
 def _step(fact: Fact) -> str:
     match fact:
         case OrderSending():
-            return f"order {fact.order}: attempt {fact.attempt} as {fact.client_id}, {fact.quantity} at {fact.limit} or better"
+            what = f"{fact.quantity} at {fact.limit} or better" if fact.spend is None else f"for {fact.spend} of money"
+            return f"order {fact.order}: attempt {fact.attempt} as {fact.client_id}, {what}"
         case OrderAccepted():
             return f"order {fact.order}: at the venue as {fact.venue_order}"
         case OrderUnknown(why=why):
