@@ -141,6 +141,7 @@ def test_a_rehearsal_from_start_to_end(rehearsal, tmp_path):
 def test_the_demo_leaves_a_run_behind_that_the_commands_can_read(tmp_path):
     told = trader("demo", "--days", 12, "--folder", tmp_path)
     words = shlex.split(" ".join(told.split()).rpartition("trader explain ")[2])
+    assert "derived_trader" in words[1], "that is what the strategy reads; the others came at the same instant"
     explained = trader("explain", *words)
     for word in (": traded", "received", "known", "decided", "target", "ordered", "filled", "outcome"):
         assert word in explained
