@@ -15,8 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.services.parts import Mosquitto, free_port, wait_for
+from trader.app import NotTradableError, check_universe
 from trader.cli import app, main
+from trader.core.instruments import Instrument
 from trader.rehearsal import script_of
+from trader.run_settings import load_run
 
 ROOT = Path(__file__).parents[1]
 CONFIG = """\
@@ -244,3 +247,11 @@ def test_a_script_of_faults_says_what_is_wrong_with_it(tmp_path, run):
         assert (code, said in told, str(path) in told) == (2, True, True), told
     script = script_of(ROOT / "config/faults.yaml")
     assert (script.skew_ms, script.list_lag_ms, script.listen_key_ms) == (1_500, 800, 600_000)
+
+
+def test_a_perpetual_is_refused_by_name(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(CONFIG.format(port=1).replace("ETH/USDT]", '"BTC/USDT:USDT"]'))
+    settings, _ = load_run(path)
+    with pytest.raises(NotTradableError, match="BTC/USDT:USDT: a perpetual or a future; only spot is built"):
+        check_universe(settings, [Instrument("BTC/USDT", "gate", "BTC/USDT")])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trader.adapters.clock import SystemClock
 from trader.adapters.gate import gate_venue
-from trader.adapters.journal_sqlite import SqliteJournal
+from trader.adapters.journal_sqlite import SqliteJournal, wal_fault
 from trader.adapters.lock import FolderLock
 from trader.adapters.mexc import mexc_venue
 from trader.adapters.mqtt import Broker, MqttSource
@@ -197,7 +197,7 @@ async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: 
         await journal.take(f"{socket.gethostname()}:{folder}", seconds=LEASE_SECONDS)
         venue = open_venue(settings, home, folder, clock, is_shadow=is_shadow)
         instruments = await venue.instruments(settings.assets)
-        _check_universe(settings, instruments)
+        check_universe(settings, instruments)
         market = Market(
             venue, clock, symbols={one.asset: one.symbol for one in instruments}, timeframe=settings.timeframe,
             keep=max(strategy.wants.bars, 300),
@@ -239,6 +239,8 @@ async def _work(
     market.newest.update(feed.newest())
     desk.heard = market.fresh
     await start(desk, made.instruments, made.capital)
+    if isinstance(made.journal, SqliteJournal) and (fault := wal_fault()) is not None:
+        log.info("sqlite", note=fault)
     if (
         strategy.wants.every is not None and strategy.wants.at is not None
     ):  # of missed turns, only the last is made up for
@@ -287,9 +289,15 @@ def _folder(settings: Run, path: Path, *, is_shadow: bool) -> Path:
     return folder / "shadow" if is_shadow else folder
 
 
-def _check_universe(settings: Run, instruments: list[Instrument]) -> None:
+def check_universe(settings: Run, instruments: Sequence[Instrument]) -> None:
+    """Require a market for every asset; raises NotTradableError."""
     there = {one.asset for one in instruments}
     missing = [asset for asset in settings.assets if asset not in there]
+    swaps = [asset for asset in missing if ":" in asset]
+    if swaps:
+        raise NotTradableError(
+            f"assets: {', '.join(swaps)}: a perpetual or a future; only spot is built, so name the spot market, such as BTC/USDT"
+        )
     if missing:
         raise NotTradableError(
             f"assets: {', '.join(missing)}: no market at {settings.venue} that can be traded through the API; take them out"

@@ -262,7 +262,9 @@ def loopback(
 
 
 def demo(
-    venue: Annotated[str, typer.Option(help="Whose dialect the loopback exchange speaks: gate or mexc.")] = "gate",
+    venue: Annotated[
+        str, typer.Option(help="Whose dialect the loopback exchange speaks: gate or mexc; or paper, without one.")
+    ] = "gate",
     days: Annotated[int, typer.Option(min=2, max=1_000, help="How many days of 2024 are played.")] = 61,
     folder: Annotated[Path, typer.Option(help="Where journal and report go.")] = Path("build/demo"),
     mqtt: Annotated[
@@ -283,8 +285,8 @@ def demo(
     from trader.adapters.mqtt import Broker, MqttDownError
     from trader.show import show
 
-    if venue not in {"gate", "mexc"}:
-        raise Failure(f"--venue {venue!r}: allowed are gate and mexc")
+    if venue not in {"gate", "mexc", "paper"}:
+        raise Failure(f"--venue {venue!r}: allowed are gate, mexc and paper")
     host, _, port = mqtt.partition(":")
     if port and not port.isdigit():
         raise Failure(f"--mqtt {mqtt!r}: write HOST or HOST:PORT")

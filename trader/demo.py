@@ -11,20 +11,23 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trader.adapters.ccxt_venue import CcxtVenue
+from trader.adapters.clock import SystemClock
 from trader.adapters.journal_sqlite import SqliteJournal
 from trader.adapters.mqtt import Broker, MqttDownError, MqttSource
+from trader.adapters.paper_venue import PaperVenue
 from trader.adapters.payloads import compose
 from trader.app import BUILDERS, Bench, bench, start
+from trader.core.costs import Costs
 from trader.core.facts import BarClosed, Fact
+from trader.core.instruments import Instrument
 from trader.core.records import DiscrepancySeen
 from trader.core.risk import Limits
 from trader.core.view import Strategy
-from trader.lockstep import Carry, Instant, LockStep, MarketClock
+from trader.lockstep import Carry, Instant, LockStep, MarketClock, Quote
 from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange, Market
 from trader.loopback.server import LoopbackServer, VenueClock
-from trader.ports import Message
+from trader.ports import Hint, Message, Touch, Venue, VenueBar
 from trader.runtime.desk import ACTIVE, Execution
 from trader.runtime.inbox import Rules
 from trader.runtime.logs import Log
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from backtests import Tape
 
 KEY, SECRET = "loopback-key", "loopback-secret"
-FEES = {"gate": ("received", "0.002"), "mexc": ("quote", "0.0005")}
+FEES = {"gate": ("received", "0.002"), "mexc": ("quote", "0.0005"), "paper": ("quote", "0.001")}
 HALF_SPREAD = 0.0005
 SOURCE = "sample"
 TOPIC = "trader/v1/demo"
@@ -150,19 +153,82 @@ def _messages(frame: "pd.DataFrame", type_: str) -> Iterator[tuple[datetime, byt
         yield at, body
 
 
+@dataclass(frozen=True, slots=True)
+class House:
+    """Where a stage is played: our way to trade, how a price is put in place, and what was asked and ordered there so far."""
+
+    venue: Venue
+    quote: Quote
+    requests: Callable[[], int]
+    orders: Callable[[], int]
+
+
 @asynccontextmanager
-async def exchange_of(stage: Stage, names: Sequence[str]) -> AsyncIterator[tuple[Exchange, LoopbackServer, CcxtVenue]]:
+async def exchange_of(stage: Stage, names: Sequence[str]) -> AsyncIterator[House]:
     """A loopback exchange with our money on it, and our way to it."""
     fee_in, fee = FEES[stage.venue]
     exchange = Exchange(markets_of(names), fee=Decimal(fee), fee_in=fee_in)
     exchange.open_account(KEY, SECRET, {"USDT": stage.cash})
-    clock = VenueClock()
+    clock, half_spread = VenueClock(), Decimal(repr(stage.half_spread))
+
+    async def quote(asset: str, price: float) -> None:
+        exchange.set_price(asset, Decimal(repr(price)), clock.now_ms(), half_spread=half_spread)
+
     async with LoopbackServer(DIALECTS[stage.venue](exchange), clock) as server:
         venue = BUILDERS[stage.venue](key=KEY, secret=SECRET, url=server.url, paces=False)
         try:
-            yield exchange, server, venue
+            yield House(venue, quote, lambda: len(server.log), lambda: len(exchange.orders))
         finally:
             await venue.close()
+
+
+class TapePrices:
+    """Prices as the tape has them, for an account on paper."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._markets, self.prices = markets_of(names), dict[str, float]()
+
+    async def instruments(self, assets: Sequence[str]) -> list[Instrument]:
+        """The markets of these assets."""
+        return [
+            Instrument(one.symbol, "paper", one.symbol, float(one.tick), float(one.lot), float(one.least))
+            for one in self._markets
+            if one.symbol in assets
+        ]
+
+    async def touch(self, symbol: str) -> Touch:
+        """The last price on both sides: the spread is the account's to assume."""
+        price = Decimal(repr(self.prices[symbol]))
+        return Touch(price, price)
+
+    async def bars(self, symbol: str, timeframe: str, *, since_ms: int) -> list[VenueBar]:
+        """None: the tape tells them itself."""
+        del symbol, timeframe, since_ms
+        return []
+
+    async def hear_market(self, symbols: Sequence[str], timeframe: str, tell: Callable[[Hint], None]) -> None:
+        """The tape tells by itself."""
+        del symbols, timeframe, tell
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@asynccontextmanager
+async def paper_of(stage: Stage, names: Sequence[str]) -> AsyncIterator[House]:
+    """An account on paper, filled at the tape's prices by the rules that a replay fills with."""
+    fee_in, fee = FEES[stage.venue]
+    costs = Costs(
+        fee=float(fee), half_spread=stage.half_spread, fee_on_buy="received" if fee_in == "received" else "quote"
+    )
+    prices = TapePrices(names)
+    venue = PaperVenue(prices, SystemClock(), costs=costs, path=None, deposit={"USDT": stage.cash})
+
+    async def quote(asset: str, price: float) -> None:
+        prices.prices[asset] = price
+
+    yield House(venue, quote, lambda: 0, lambda: len(venue.orders))
 
 
 @asynccontextmanager
@@ -212,10 +278,11 @@ async def play(
     instants = instants_of(stage)
     names = sorted({asset for one in instants for asset in one.opens})
     clock, journal = MarketClock(instants[0].at), SqliteJournal(path)
-    async with exchange_of(stage, names) as (exchange, server, venue):
+    async with (paper_of if stage.venue == "paper" else exchange_of)(stage, names) as house:
+        venue = house.venue
         await journal.take("demo", seconds=3_600)
         for asset, price in first_prices(instants).items():
-            exchange.set_price(asset, Decimal(repr(price)), 0, half_spread=Decimal(repr(stage.half_spread)))
+            await house.quote(asset, price)
         made = bench(
             name="demo", strategy=stage.strategy, instruments=await venue.instruments(names), capital=stage.cash,
             journal=journal, venue=venue, clock=clock, log=log, limits=stage.limits, rules=Rules(max_age=timedelta(days=4)),
@@ -227,13 +294,8 @@ async def play(
         await start(desk, made.instruments, stage.cash)
         await desk.change(ACTIVE, "reconciled")
 
-        async def quote(asset: str, price: float) -> None:
-            exchange.set_price(
-                asset, Decimal(repr(price)), server.clock.now_ms(), half_spread=Decimal(repr(stage.half_spread))
-            )
-
         async with carrier(broker) if broker is not None else _by_hand() as carry:
-            async for instant, followed in LockStep(desk, made.inbox, clock, quote, carry).play(instants):
+            async for instant, followed in LockStep(desk, made.inbox, clock, house.quote, carry).play(instants):
                 if progress is not None:
                     progress(instant, made, followed)
         for track in desk.waiting():  # nothing opens after the last bar
@@ -248,7 +310,7 @@ async def play(
             (amount * Decimal(str(desk.engine.market.mark(asset))) for asset, amount in held.items()), Decimal(0)
         )
         return Ended(
-            facts, cash, held, equity, len(server.log), len(exchange.orders),
+            facts, cash, held, equity, house.requests(), house.orders(),
             [fact for fact in facts if isinstance(fact, DiscrepancySeen)],
         )  # fmt: skip
 

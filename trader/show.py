@@ -38,7 +38,7 @@ CONFIG = """\
 version: 1
 name: demo
 venue: paper
-prices: {venue}
+prices: {prices}
 capital: 10000
 assets: [BTC/USDT, ETH/USDT, BNB/USDT, SOL/USDT, XRP/USDT]
 timeframe: 1h
@@ -67,7 +67,7 @@ def show(venue: str, days: int, folder: Path, broker: Broker | None = None) -> N
     """Play the demo, show it, and check it; raises Failure where a check fails."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "run.yaml"
-    write(config, CONFIG.format(venue=venue))
+    write(config, CONFIG.format(prices="gate" if venue == "paper" else venue))
     settings, strategy = load_run(config)
     journal = state_folder(settings, config) / "journal.db"
     journal.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,8 @@ def show(venue: str, days: int, folder: Path, broker: Broker | None = None) -> N
         limits=Limits(**settings.limits.model_dump()),
     )  # fmt: skip
     console = Console()
-    console.print(f"[bold]demo[/bold]: TopRated on a loopback {venue}, {days} days from {since:%Y-%m-%d}. {LABEL}.")
+    where = "on paper" if venue == "paper" else f"on a loopback {venue}"
+    console.print(f"[bold]demo[/bold]: TopRated {where}, {days} days from {since:%Y-%m-%d}. {LABEL}.")
     begin = time.monotonic()
     ended = _played(stage, journal, console, broker)
     heard = rehearse_run(ended.facts, settings, strategy)
@@ -156,10 +157,11 @@ def _drawn(seen: Seen, made: Bench, bar: Progress) -> Group:
                 asset, f"{one.quantity}", f"{float(one.entry):,.6g}", f"{price:,.6g}", Text(f"{gain:+.2%}", colour)
             )
     first, last = seen.equity[0], seen.equity[-1]
+    way = ", filled on paper" if made.venue.name == "paper" else ", ccxt and a socket"
     head = Text.assemble(
         ("equity ", "bold"), f"{last:,.2f} ({last / first - 1:+.2%})  ", (_spark(seen.equity, 40), "cyan"),
         f"\ncash {float(mount.ledger.total_cash()):,.2f}   {seen.counts['messages']} messages, "
-        f"{seen.counts['decisions']} decisions, {seen.counts['orders']} orders, all through the inbox, ccxt and a socket",
+        f"{seen.counts['decisions']} decisions, {seen.counts['orders']} orders, all through the inbox{way}",
     )  # fmt: skip
     tape = Group(*seen.tape) if seen.tape else Text("nothing yet")
     return Group(bar, Panel(head), Panel(table, title="holdings"), Panel(tape, title="what it does"))

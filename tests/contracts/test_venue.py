@@ -1,10 +1,11 @@
 """What every venue keeps to: the real ccxt classes over real sockets to the loopback exchanges."""
 
+import time
 from decimal import Decimal
 
 import pytest
 
-from tests.contracts.worlds import BUILDERS, loopback, paper, world
+from tests.contracts.worlds import BUILDERS, KEY, SECRET, loopback, paper, world
 from trader.loopback.server import VenueClock
 from trader.ports import Accepted, RefusedByVenue, Unclear, VenueDownError
 
@@ -273,3 +274,17 @@ async def test_a_local_clock_that_is_minutes_off_is_no_hindrance(name):
         reply = await it.venue.send(await it.sign(it.request()))
         assert isinstance(reply, Accepted)
         assert await it.venue.balances()
+
+
+@pytest.mark.parametrize("name", ["gate", "mexc"])
+async def test_both_clocks_come_from_outside_and_may_be_wrong(name):
+    async with loopback(name) as it:
+        venue = BUILDERS[name](
+            key=KEY, secret=SECRET, url=it.server.url, paces=False, wall=lambda: time.time() - 3_600.0,
+            monotonic=lambda: time.monotonic() * 1.0 + 1e6,
+        )  # fmt: skip
+        await venue.prepare()
+        assert abs(await venue.now_ms() - it.clock.now_ms()) < 1_000
+        assert abs(await venue.signing_ms() - it.clock.now_ms()) < 1_000
+        assert await venue.balances()
+        await venue.close()

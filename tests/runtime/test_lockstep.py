@@ -21,6 +21,8 @@ CASES = [
         {"kind": "derived_trader", "top": 3, "enter": 50, "every": "1w", "exits": [{"trail_by": 0.05}]},
     ),
     ("gate", "FollowSignal", {"kind": "derived_signal", "size": 0.18}),
+    ("paper", "TopRated", {"kind": "derived_trader", "top": 2, "enter": 60, "exits": [{"fall_by": 0.03}]}),
+    ("paper", "FollowSignal", {"kind": "derived_signal", "size": 0.18}),
     ("mexc", "SmaCross", {"fast": 12, "slow": 36, "size": 0.19, "exits": [{"fall_by": 0.02}, {"rise_by": 0.03}]}),
 ]
 
@@ -46,8 +48,8 @@ async def test_the_same_tape_gives_the_same_decisions_live_and_in_a_replay(venue
     since, until = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 22, tzinfo=UTC)
     stage = Stage(strategy, venue=venue, since=since, until=until, cash=Decimal(10_000))
     ended = await play(stage, tmp_path / "j.db")
-    fee = {"gate": 0.002, "mexc": 0.0005}[venue]
-    costs = Costs(fee=fee, half_spread=stage.half_spread, fee_on_buy={"gate": "received", "mexc": "quote"}[venue])
+    fee, takes = {"gate": (0.002, "received"), "mexc": (0.0005, "quote"), "paper": (0.001, "quote")}[venue]
+    costs = Costs(fee=fee, half_spread=stage.half_spread, fee_on_buy=takes)
     replayed = replay(strategy, tape_of(stage), cash=10_000, costs=costs, exact=True)
     ours, theirs = plan(ended.facts), plan(replayed.facts())
     assert len([one for one in ours if one[0] == "order"]) > 10

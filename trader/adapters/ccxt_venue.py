@@ -65,29 +65,29 @@ class CcxtVenue:
 
     def __init__(
         self, kind: Kind, reads: Any, writes: Any, transport: Transport, *, config: dict[str, Any], url: str,  # noqa: ANN401
-        quote: str = "USDT",
+        quote: str = "USDT", monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.name = kind.name
         self.settle_seconds = kind.settle_seconds
         self._kind, self._reads, self._writes, self._transport = kind, reads, writes, transport
-        self._quote, self._config, self._url = quote, config, url
+        self._quote, self._config, self._url, self._monotonic = quote, config, url, monotonic
         self._offset: tuple[float, float] | None = None  # venue ms less ours, and when it was read
 
     def client_id(self, core: str) -> str:
         return self._kind.client_id(core)
 
     async def now_ms(self) -> int:
-        begin = time.monotonic()
+        begin = self._monotonic()
         found = int(await self._ask(self._reads.fetch_time()))
-        end = time.monotonic()
+        end = self._monotonic()
         self._offset = (found - (begin + end) * 500, end)
         self._reads.options["timeDifference"] = self._reads.milliseconds() - found  # our own clock may run away
         return found
 
     async def signing_ms(self) -> int:
-        if self._offset is None or time.monotonic() - self._offset[1] > OFFSET_SECONDS:
+        if self._offset is None or self._monotonic() - self._offset[1] > OFFSET_SECONDS:
             return await self.now_ms()
-        return round(time.monotonic() * 1_000 + self._offset[0])
+        return round(self._monotonic() * 1_000 + self._offset[0])
 
     async def prepare(self) -> None:
         """Learn the difference of the clocks, then load the markets (MEXC signs a question for it); raises VenueDownError."""

@@ -4,6 +4,8 @@ Quirks with their source: `x-gate-exptime` bounds how late the venue may accept 
 28 characters, and a finished order is not found by it (gateio/gateapi-go#41); a market buy's amount is money (ccxt#16506).
 """
 
+import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -27,7 +29,8 @@ GONE = frozenset({"ORDER_NOT_FOUND", "CLIENT_ID_NOT_FOUND", "ORDER_CLOSED", "ORD
 class GateExchange(ccxt.gate):  # type: ignore[misc]  # ccxt ships no types
     """ccxt's Gate with our transport and a time that can be pinned."""
 
-    def __init__(self, config: dict[str, Any], transport: Transport) -> None:
+    def __init__(self, config: dict[str, Any], transport: Transport, wall: Callable[[], float]) -> None:
+        self.wall = wall
         super().__init__(config)
         self.transport = transport
         self.pinned_ms: int | None = None
@@ -36,6 +39,10 @@ class GateExchange(ccxt.gate):  # type: ignore[misc]  # ccxt ships no types
     async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:  # noqa: ANN401
         """Over our transport."""
         return await fetch_through(self, self.transport, url, method, headers, body)
+
+    def milliseconds(self) -> int:
+        """The wall's time, from outside; all else that ccxt asks of the clock comes from here."""
+        return int(self.wall() * 1_000)
 
     def nonce(self) -> int:
         """The pinned time, else the venue's clock as far as it is known."""
@@ -147,9 +154,17 @@ class Gate:
 
 
 def gate_venue(
-    *, key: str, secret: str, url: str = "", transport: Transport | None = None, paces: bool = True, quote: str = "USDT"
+    *,
+    key: str,
+    secret: str,
+    url: str = "",
+    transport: Transport | None = None,
+    paces: bool = True,
+    quote: str = "USDT",
+    wall: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> CcxtVenue:
-    """A Gate spot account; `url` points it to a loopback exchange."""
+    """A Gate spot account; `url` points it to a loopback exchange, and the clocks come from outside where they are simulated."""
     wire = transport or HttpTransport()
     config = {
         "apiKey": key, "secret": secret, "enableRateLimit": paces, "timeout": 5_000, "maxRetriesOnFailure": 0,
@@ -158,10 +173,10 @@ def gate_venue(
             "createMarketBuyOrderRequiresPrice": False, "timeDifference": 0, "defaultType": "spot",
         },
     }  # fmt: skip
-    reads, writes = (GateExchange(config, wire) for _ in range(2))
+    reads, writes = (GateExchange(config, wire, wall) for _ in range(2))
     if url:
         for exchange in (reads, writes):
             for access in ("public", "private"):
                 for part in exchange.urls["api"][access]:
                     exchange.urls["api"][access][part] = f"{url}/api/v4"
-    return CcxtVenue(Gate(), reads, writes, wire, config=config, url=url, quote=quote)
+    return CcxtVenue(Gate(), reads, writes, wire, config=config, url=url, quote=quote, monotonic=monotonic)

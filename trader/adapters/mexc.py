@@ -4,6 +4,8 @@ Quirks with their source: a new order's answer tells nothing but its id (API doc
 through the API (ccxt#17069), so `selfSymbols` decides; an order may be "not there" just after it was created (ccxt#21614).
 """
 
+import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -27,7 +29,8 @@ GONE = frozenset({"-2013", "-2011"})
 class MexcExchange(ccxt.mexc):  # type: ignore[misc]  # ccxt ships no types
     """ccxt's MEXC with our transport and a time that can be pinned."""
 
-    def __init__(self, config: dict[str, Any], transport: Transport) -> None:
+    def __init__(self, config: dict[str, Any], transport: Transport, wall: Callable[[], float]) -> None:
+        self.wall = wall
         super().__init__(config)
         self.transport = transport
         self.pinned_ms: int | None = None
@@ -36,6 +39,10 @@ class MexcExchange(ccxt.mexc):  # type: ignore[misc]  # ccxt ships no types
     async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:  # noqa: ANN401
         """Over our transport."""
         return await fetch_through(self, self.transport, url, method, headers, body)
+
+    def milliseconds(self) -> int:
+        """The wall's time, from outside; all else that ccxt asks of the clock comes from here."""
+        return int(self.wall() * 1_000)
 
     def nonce(self) -> int:
         """The pinned time, else the venue's clock as far as it is known."""
@@ -162,18 +169,26 @@ class Mexc:
 
 
 def mexc_venue(
-    *, key: str, secret: str, url: str = "", transport: Transport | None = None, paces: bool = True, quote: str = "USDT"
+    *,
+    key: str,
+    secret: str,
+    url: str = "",
+    transport: Transport | None = None,
+    paces: bool = True,
+    quote: str = "USDT",
+    wall: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> CcxtVenue:
-    """A MEXC spot account; `url` points it to a loopback exchange."""
+    """A MEXC spot account; `url` points it to a loopback exchange, and the clocks come from outside where they are simulated."""
     wire = transport or HttpTransport()
     config = {
         "apiKey": key, "secret": secret, "enableRateLimit": paces, "timeout": 5_000, "maxRetriesOnFailure": 0,
         "options": {"adjustForTimeDifference": False, "timeDifference": 0, "defaultType": "spot"},
     }  # fmt: skip
-    reads, writes = (MexcExchange(config, wire) for _ in range(2))
+    reads, writes = (MexcExchange(config, wire, wall) for _ in range(2))
     if url:
         for exchange in (reads, writes):
             for access in ("public", "private"):
                 exchange.urls["api"]["spot"][access] = url
             exchange.urls["api"]["contract"] = {"public": f"{url}/api/v1/contract", "private": f"{url}/api/v1/private"}
-    return CcxtVenue(Mexc(), reads, writes, wire, config=config, url=url, quote=quote)
+    return CcxtVenue(Mexc(), reads, writes, wire, config=config, url=url, quote=quote, monotonic=monotonic)
