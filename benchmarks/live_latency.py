@@ -150,7 +150,7 @@ class Bot:
         self.desk = made.desk
         source = MqttSource(Broker(port=self.port, client_id="bench"))
         self.daemon = Daemon(made.desk, made.reconciler, made.inbox, [source], market, Log())
-        await recover(made.desk, made.reconciler, self.journal)
+        await recover(made.desk, made.reconciler, made.inbox, self.journal)
         await start(made.desk, made.instruments, made.capital)
         made.desk.heard = market.fresh
         self._stamp(source)

@@ -41,6 +41,7 @@ from trader.runtime.outbox import FENCE_MS, Outbox
 from trader.runtime.reconcile import Reconciler
 from trader.runtime.recovery import recover
 from trader.runtime.rehearing import Rehearing, rehear
+from trader.runtime.snapshots import program_of
 from trader.runtime.supervise import supervise
 from trader.settings import SettingsError
 
@@ -65,6 +66,7 @@ class Bench:
     venue: Venue
     instruments: Sequence[Instrument]
     capital: Decimal
+    program: str  # whose snapshots fit
 
 
 def open_journal(settings: Run, folder: Path) -> Journal:
@@ -145,7 +147,7 @@ def bench(
     keeper.listeners.append(inbox.fold)
     if log is not None:
         keeper.listeners.append(log.fact)
-    return Bench(desk, reconciler, inbox, journal, venue, instruments, capital)
+    return Bench(desk, reconciler, inbox, journal, venue, instruments, capital, program_of(desk))
 
 
 async def start(desk: Desk, instruments: Sequence[Instrument], capital: Decimal) -> None:
@@ -216,7 +218,7 @@ async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: 
         if settings.execution.settle is not None:
             venue.settle_seconds = duration(settings.execution.settle) / SECOND
         daemon = Daemon(
-            made.desk, made.reconciler, made.inbox, [], market, log, Pace(), LEASE_SECONDS
+            made.desk, made.reconciler, made.inbox, [], market, log, Pace(), LEASE_SECONDS, program=made.program
         )  # fmt: skip
         daemon.sources = _sources(settings, home, lambda is_up, why: daemon.link_changed("mqtt", is_up, why))
         await _work(daemon, made, market, strategy, folder, log, lambda: _tell_changes(settings, path, log))
@@ -231,9 +233,8 @@ async def _work(
     tell_changes: Callable[[], None],
 ) -> None:  # fmt: skip
     desk = made.desk
-    facts = await recover(desk, made.reconciler, made.journal)
-    for fact in facts:
-        daemon.fold(fact)
+    facts = await recover(desk, made.reconciler, made.inbox, made.journal, program=made.program)
+    daemon.folded = len(facts)
     feed = desk.engine.market
     assert isinstance(feed, Feed)
     market.newest.update(feed.newest())

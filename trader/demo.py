@@ -289,7 +289,7 @@ async def play(
             execution=Execution(collar=0.0, again_seconds=0.05, fee=float(FEES[stage.venue][1])),
         )  # fmt: skip
         desk = made.desk
-        await recover(desk, made.reconciler, journal)
+        await recover(desk, made.reconciler, made.inbox, journal)
         await made.reconciler.run()
         await start(desk, made.instruments, stage.cash)
         await desk.change(ACTIVE, "reconciled")

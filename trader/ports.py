@@ -74,6 +74,14 @@ class Entry:
     fact: Fact
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What all facts up to a place of the journal have built, as text."""
+
+    seq: int
+    body: str
+
+
 class JournalDownError(Exception):
     """The journal cannot be written or read now. What was given to `append` may or may not be kept: ask again."""
 
@@ -106,6 +114,12 @@ class Journal(Protocol):
 
     def read(self, after: int = 0) -> AsyncIterator[Entry]:
         """Yield what is kept, in order, from behind the given seq."""
+
+    async def keep_snapshot(self, program: str, body: str) -> None:
+        """Keep what all facts so far have built, for `program`; older ones make room. Raises LeaseLostError."""
+
+    async def snapshot(self, program: str) -> Snapshot | None:
+        """The newest snapshot of this program whose place in the chain is still the same."""
 
     async def digest_of(self, key: str) -> str | None:
         """The digest of the message received under this key, None when there was none."""

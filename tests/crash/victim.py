@@ -7,8 +7,10 @@ import os
 import signal
 import sys
 from collections import Counter
+from functools import partial
 from itertools import count
 
+from trader import app
 from trader.adapters import ccxt_venue, journal_postgres, journal_sqlite, mqtt, sources
 from trader.cli import main
 
@@ -58,4 +60,5 @@ edged(journal_postgres.PostgresJournal, "append", "commit")
 edged(ccxt_venue.CcxtVenue, "send", "send")
 edged_acknowledge(mqtt.MqttSource)
 edged_acknowledge(sources.Directory)
+app.Pace = partial(app.Pace, snapshot_facts=150)  # often enough for kills to find some
 main(sys.argv[1:])

@@ -81,7 +81,7 @@ async def bot(it, name, path, *, strategy=None, owner="test", execution=None):
         venue=it.venue, clock=clock, account="a", namespace="test", fence_ms=500,
         execution=execution or Execution(collar=0.005, again_seconds=0.05, fee=0.002 if name == "gate" else 0.0005),
     )  # fmt: skip
-    await recover(made.desk, made.reconciler, journal)
+    await recover(made.desk, made.reconciler, made.inbox, journal)
     return House(it, journal, made.desk, made.reconciler, clock)
 
 

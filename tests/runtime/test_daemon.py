@@ -52,7 +52,9 @@ class Follows:
 
 
 @asynccontextmanager
-async def daemon(name, path, *, strategy=None, pace=FAST, market_every=0.05, bus=None, limits=None, clock=None):
+async def daemon(
+    name, path, *, strategy=None, pace=FAST, market_every=0.05, bus=None, limits=None, clock=None, program=""
+):
     async with loopback(name, clock=clock) as it:
         walk = Walk(it.exchange, {"BTC/USDT": D(100), "ETH/USDT": D(10)}, seed=1)
         walk.past(it.clock.now_ms(), 5)
@@ -68,10 +70,11 @@ async def daemon(name, path, *, strategy=None, pace=FAST, market_every=0.05, bus
             venue=it.venue, clock=clock, namespace="test", price=market.price, fence_ms=400, limits=limits,
             execution=Execution(collar=0.005, again_seconds=0.05, fee=0.002),
         )  # fmt: skip
-        one = Daemon(made.desk, made.reconciler, made.inbox, [bus], market, Log(), pace)
-        for fact in await recover(made.desk, made.reconciler, journal):
-            one.fold(fact)
+        one = Daemon(made.desk, made.reconciler, made.inbox, [bus], market, Log(), pace, program=program)
+        await recover(made.desk, made.reconciler, made.inbox, journal)
         await start(made.desk, made.instruments, made.capital)
+        journal.seen = []
+        one.desk.keeper.listeners.append(journal.seen.append)
         task = asyncio.create_task(one.run())
         try:
             await until(lambda: task.done() or (made.desk.state == "active" and made.desk.engine.market.newest()))
@@ -90,6 +93,11 @@ def rating(number, **weights):
     return compose(
         source="test", kind="weight", values=values, type_="rating", issued_at=datetime.now(UTC), id_=f"{number}"
     )
+
+
+def of(one, *kinds):
+    """What was kept since this process began."""
+    return [fact for fact in one.desk.keeper.journal.seen if isinstance(fact, kinds)]
 
 
 async def facts(journal, *kinds):
@@ -185,7 +193,7 @@ async def test_a_timer_wakes_when_it_is_due(tmp_path):
     strategy = Follows(timedelta(seconds=0.4))
     async with daemon("gate", tmp_path / "j.db", strategy=strategy) as (_, one, bus, _journal):
         await bus.publish(rating(1, BTC=50))
-        await until(lambda: any("timer" in row[3] for row in one.desk.engine.rows if row[0].__name__ == "Decided"))
+        await until(lambda: any("timer" in fact.causes for fact in of(one, Decided)))
 
 
 async def test_commands_are_carried_out_once_per_key_and_survive(tmp_path):
@@ -274,9 +282,7 @@ async def test_a_timer_at_a_bars_end_is_one_wake_with_the_bar_as_in_a_replay(tmp
         opened = round(hour.timestamp() * 1_000) - 3_600_000
         for asset, price in (("BTC/USDT", D(101)), ("ETH/USDT", D(11))):
             it.exchange.add_candle(asset, "1h", (opened, price, price, price, price, D(1)))
-        await until(
-            lambda: [fact for fact in one.desk.engine.rows if fact[0] is Decided and "timer" in fact[3]], seconds=8
-        )
+        await until(lambda: [fact for fact in of(one, Decided) if "timer" in fact.causes], seconds=8)
         (woken,) = [fact for fact in await facts(journal, Decided) if "timer" in fact.causes]
         assert woken.causes == ("bar", "timer")
         assert hour <= woken.at < hour + timedelta(seconds=8), "it is decided when the bar is there, not before"

@@ -41,6 +41,11 @@ def rows_of(facts: Sequence[Fact], epoch: int, seq: int, before: str) -> list[Ro
     return rows
 
 
+def sealed(program: str, head: str, body: str) -> str:
+    """The digest of a snapshot, bound to its place in the chain by the hash there."""
+    return hashlib.sha256(f"{program}|{head}|{body}".encode()).hexdigest()
+
+
 def walk(rows: Iterable[Link]) -> Broken | None:
     """Walk the chain; None when every row follows from the one before and is a fact."""
     before = GENESIS

@@ -30,6 +30,11 @@ ACCOUNTED = (  # what accounts are made of: every start and fill, and the newest
     " UNION ALL SELECT seq, body FROM (SELECT seq, body FROM journal WHERE kind = 'BarClosed' AND seq < ?1"
     " ORDER BY seq DESC LIMIT 1000) AS bars) AS rows ORDER BY seq"
 )
+SNAPSHOT = (  # only where the chain still has the row that it stands for
+    "SELECT s.seq, s.hash, s.body, s.digest FROM snapshots s JOIN journal j ON j.seq = s.seq AND j.hash = s.hash"
+    " WHERE s.program = ?1 ORDER BY s.seq DESC LIMIT 1"
+)
+KEEP_SNAPSHOT = "INSERT INTO snapshots (seq, hash, program, body, digest) VALUES (?1, ?2, ?3, ?4, ?5)"
 STATES = {OrderUnknown: UNKNOWN, OrderAbsent: ABSENT, OrderStuck: STUCK}
 
 

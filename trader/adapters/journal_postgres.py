@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 import asyncpg
 
 from trader.adapters.fact_codec import decode
-from trader.adapters.journal_chain import GENESIS, Broken, JournalVersionError, Row, rows_of, walk
+from trader.adapters.journal_chain import GENESIS, Broken, JournalVersionError, Row, rows_of, sealed, walk
 from trader.adapters.journal_migrations import statements
-from trader.adapters.journal_models import ACCOUNTED, Value, project
+from trader.adapters.journal_models import ACCOUNTED, KEEP_SNAPSHOT, SNAPSHOT, Value, project
 from trader.adapters.journal_tables import READ_MODELS, VERSION
 from trader.core.accounts import Accounts
 from trader.core.facts import Fact
 from trader.core.records import EpochTaken
-from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseLostError
+from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseLostError, Snapshot
 
 TABLES = "SELECT value FROM meta WHERE name = 'version'"
 SECONDS = 10.0  # for any one statement
@@ -201,6 +201,31 @@ class PostgresJournal:
             except DOWN as error:
                 raise self._down(error) from error
         return None if found is None else str(found)
+
+    async def keep_snapshot(self, program: str, body: str) -> None:
+        """Keep what all facts so far have built; older ones make room."""
+        async with self._turn:
+            try:
+                connection = await self._open()
+                async with connection.transaction():
+                    await self._check_epoch(connection)
+                    await connection.execute("DELETE FROM snapshots")
+                    values = (self._seq, self._hash, program, body, sealed(program, self._hash, body))
+                    await connection.execute(KEEP_SNAPSHOT.replace("?", "$"), *values)
+            except DOWN as error:
+                raise self._down(error) from error
+
+    async def snapshot(self, program: str) -> Snapshot | None:
+        """The newest snapshot of this program whose place in the chain is still the same."""
+        async with self._turn:
+            try:
+                connection = await self._open()
+                row = await connection.fetchrow(SNAPSHOT.replace("?", "$"), program)
+            except DOWN as error:
+                raise self._down(error) from error
+        if row is None or row["digest"] != sealed(program, row["hash"], row["body"]):
+            return None
+        return Snapshot(row["seq"], row["body"])
 
     async def verify(self) -> Broken | None:
         """Walk the chain; None when every row follows from the one before and is a fact."""

@@ -13,9 +13,9 @@ from sqlalchemy import create_engine
 from sqlmodel import Session, select
 
 from trader.adapters.fact_codec import decode
-from trader.adapters.journal_chain import GENESIS, Broken, JournalVersionError, Row, rows_of, walk
+from trader.adapters.journal_chain import GENESIS, Broken, JournalVersionError, Row, rows_of, sealed, walk
 from trader.adapters.journal_migrations import statements
-from trader.adapters.journal_models import ACCOUNTED, project
+from trader.adapters.journal_models import ACCOUNTED, KEEP_SNAPSHOT, SNAPSHOT, project
 from trader.adapters.journal_tables import (
     READ_MODELS,
     VERSION,
@@ -29,7 +29,7 @@ from trader.adapters.journal_tables import (
 from trader.core.accounts import Accounts
 from trader.core.facts import Fact
 from trader.core.records import EpochTaken
-from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseLostError
+from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseLostError, Snapshot
 
 NOW = "(julianday('now') - 2440587.5) * 86400.0"  # the database's clock, in seconds since 1970
 LEASE = f"SELECT epoch, owner, expires, {NOW} FROM lease"  # noqa: S608 - our own text
@@ -211,6 +211,22 @@ class SqliteJournal:
         """The digest of the message received under this key, None when there was none."""
         row = self._database.execute("SELECT digest FROM receipts WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
+
+    async def keep_snapshot(self, program: str, body: str) -> None:
+        """Keep what all facts so far have built; older ones make room."""
+        try:
+            with self._transaction():
+                self._check_epoch()
+                self._database.execute("DELETE FROM snapshots")
+                values = (self._seq, self._hash, program, body, sealed(program, self._hash, body))
+                self._database.execute(KEEP_SNAPSHOT, values)
+        except sqlite3.Error as error:
+            raise JournalDownError(f"{self.path}: {error}") from error
+
+    async def snapshot(self, program: str) -> Snapshot | None:
+        """The newest snapshot of this program whose place in the chain is still the same."""
+        row = self._database.execute(SNAPSHOT, (program,)).fetchone()
+        return None if row is None or row[3] != sealed(program, row[1], row[2]) else Snapshot(row[0], row[2])
 
     def verify(self) -> Broken | None:
         """Walk the chain; None when every row follows from the one before and is a fact."""

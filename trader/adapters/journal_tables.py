@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Dialect, Index, String, TypeDecorator, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-VERSION = 2  # of the tables; a journal with a higher one was written by a newer program
+VERSION = 3  # of the tables; a journal with a higher one was written by a newer program
 
 
 class Exact(TypeDecorator[Decimal]):
@@ -193,6 +193,17 @@ class EquityRow(SQLModel, table=True):
     cash: Decimal = Field(sa_type=Exact)
     equity: Decimal = Field(sa_type=Exact)
     seq: int
+
+
+class SnapshotRow(SQLModel, table=True):
+    """What all facts up to a row of the chain have built, for one program; `digest` covers program, hash and body."""
+
+    __tablename__ = "snapshots"
+    seq: int = Field(primary_key=True)
+    hash: str
+    program: str
+    body: str
+    digest: str
 
 
 READ_MODELS = ("receipts", "outcomes", "orders", "attempts", "fills", "holdings", "equity")

@@ -44,6 +44,9 @@ GOES_ON = ("replaced", "exit", "joined")  # an order closed so makes room for an
 class Mount:
     """One strategy at work: its ledger, standing targets, working orders, spent exits, memo and timers."""
 
+    STATE = (
+        "ledger", "targets", "orders", "exiting", "spent", "leaving", "memo", "timers", "halted", "orders_made",
+    )  # fmt: skip
     __slots__ = (
         "exiting", "halted", "leaving", "ledger", "memo", "name", "orders", "orders_made", "placed", "spent",
         "targets", "terms", "timers", "touched",

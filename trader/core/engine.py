@@ -65,6 +65,7 @@ Dealer = Callable[[str, Terms, Missing, str, int], bool]
 class Engine:
     """Decides for one mount. `rows` is what happened, in order; `failure` the last exception of the strategy."""
 
+    STATE = ("periods", "noted", "deferred", "exits_seen")
     __slots__ = (
         "dealer", "deferred", "exits_seen", "failure", "gate", "is_alone", "market", "mount", "noted", "number", "periods", "rows", "strategy", "unknown_held",
         "wants",

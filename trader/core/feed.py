@@ -25,6 +25,8 @@ BarRow = tuple[int, float, float, float, float, float]
 class Feed:
     """Everything learnt about the assets of a universe; `keep` is how many bars and data of each are kept."""
 
+    STATE = ("now_ns", "delisted", "_bars", "_data")
+
     def __init__(self, names: Sequence[str], number: Converter, keep: int = 1_000) -> None:
         self.names = sorted(names)
         self.index = {name: i for i, name in enumerate(self.names)}

@@ -19,6 +19,7 @@ from trader.core.facts import (
     Refused,
     Resumed,
     SignalsKnown,
+    TimerDue,
 )
 from trader.core.feed import Feed
 from trader.core.instants import DAY, duration, to_ns
@@ -35,8 +36,8 @@ def fold(engine: Engine, facts: Iterable[Fact]) -> None:
     for fact in facts:
         if getattr(fact, "mount", mount.name) != mount.name:
             continue
-        if isinstance(fact, BarClosed | SignalsKnown | PriceSeen) or hasattr(fact, "mount"):
-            feed.seek(to_ns(fact.at))  # records of the process carry other clocks
+        if isinstance(fact, BarClosed | SignalsKnown | PriceSeen | TimerDue | Decided):
+            feed.seek(to_ns(fact.at))  # as the engine did; what orders and the process say carries other clocks
         match fact:
             case BarClosed():
                 if feed.learn_bar(fact):

@@ -77,6 +77,8 @@ class Facing:
 class Gate:
     """Reviews orders against the limits and remembers what has been ordered and lost."""
 
+    STATE = ("_recent", "_day", "_today", "_day_equity", "highest", "latched")
+
     __slots__ = ("_day", "_day_equity", "_recent", "_today", "highest", "latched", "limits")
 
     def __init__(self, limits: Limits) -> None:

@@ -9,18 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from trader.core.facts import Fact, Halted, PriceSeen, Resumed, TimerDue
+from trader.core.facts import Halted, PriceSeen, Resumed, TimerDue
 from trader.core.feed import Feed
 from trader.core.instants import to_ns
 from trader.core.orders import STUCK, UNKNOWN
 from trader.core.records import CommandTaken, LinkChanged, StateChanged
-from trader.ports import Hint, Message, Source, Stirred, VenueDownError
+from trader.ports import JournalDownError, Message, Source, VenueDownError
+from trader.runtime.account import Account
 from trader.runtime.control import Answer, Command
 from trader.runtime.desk import ACTIVE, HALTED, KILLED, RECOVERING, REDUCING, Desk
 from trader.runtime.inbox import Inbox, Taken
 from trader.runtime.logs import Log
 from trader.runtime.market import Heard, Market
 from trader.runtime.reconcile import Reconciler
+from trader.runtime.snapshots import capture
 
 LINE = 1_000  # how many things wait in line before intake waits
 UNKNOWN_SECONDS = 60.0
@@ -37,7 +39,7 @@ class Pace:
     idle_seconds: float = 1.0
     busy_seconds: float = 0.05
     stop_seconds: float = 10.0
-    again_seconds: float = 1.0
+    snapshot_facts: int = 20_000
 
 
 @dataclass(slots=True)
@@ -60,25 +62,31 @@ class Daemon:
     log: Log
     pace: Pace = field(default_factory=Pace)
     lease_seconds: float = 30.0
+    program: str = ""  # under which snapshots are kept; empty = none are
+    folded: int = 0  # facts that this start had to fold
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _line: "asyncio.Queue[Message | Heard | Asked | LinkChanged | None]" = field(
         default_factory=lambda: asyncio.Queue(LINE)
     )
+    account: Account = field(init=False)
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _is_heard: asyncio.Event = field(default_factory=asyncio.Event)
-    _keys: set[str] = field(default_factory=set)
     _unknown_since: float | None = None
     _good_at: float | None = None
     _wants_reconcile: bool = True
-    _is_stirred: bool = False
-    _is_listening: bool | None = None
     _lag: float = 0.0
+
+    def __post_init__(self) -> None:
+        desk = self.desk
+        self.account = Account(
+            desk.venue, desk.keeper.clock, is_ours=lambda client_id: client_id in desk.outbox.attempts, wake=self._work.set,
+            tell=self.link_changed,
+        )  # fmt: skip
 
     # The group
 
     async def run(self) -> None:
         """Work until `stopping` is set; what is in hand is finished, within the time for stopping."""
-        self.desk.keeper.listeners.append(self._fold_key)
         loops = [self._events, self._orders, self._renew, self._watch_lag]
         async with asyncio.TaskGroup() as group:
             intake = [group.create_task(self._take(source)) for source in self.sources]
@@ -86,7 +94,7 @@ class Daemon:
                 self.market.tell = self.link_changed
                 intake.append(group.create_task(self._hear(self.market)))
                 intake.append(group.create_task(self.market.listen()))
-            intake.append(group.create_task(self._hear_account()))
+            intake.append(group.create_task(self.account.listen()))
             working = [group.create_task(loop()) for loop in loops]
             await self.stopping.wait()
             for task in intake:
@@ -94,15 +102,7 @@ class Daemon:
             await asyncio.wait(working, timeout=self.pace.stop_seconds)
             for task in working:
                 task.cancel()
-
-    def fold(self, fact: Fact) -> None:
-        """Learn from a fact that was kept before this process."""
-        self.inbox.fold(fact)
-        self._fold_key(fact)
-
-    def _fold_key(self, fact: Fact) -> None:
-        if isinstance(fact, CommandTaken):
-            self._keys.add(fact.key)
+        await self._snapshot(self.pace.snapshot_facts // 20)
 
     def stop(self) -> None:
         """Begin to end."""
@@ -129,30 +129,6 @@ class Daemon:
         self._wants_reconcile = self._wants_reconcile or is_up
         if not self._line.full():
             self._line.put_nowait(LinkChanged(self.desk.keeper.now(), link, is_up, why))
-
-    async def _hear_account(self) -> None:
-        """Listen to the account's stream, for ever: what it says shortens the time until a question, and proves nothing."""
-        pause = self.pace.again_seconds
-        while True:
-            try:
-                await self.desk.venue.hear_account(self._stirred)
-            except VenueDownError as error:
-                pause = self.pace.again_seconds if self._is_listening else min(pause * 2, self.pace.reconcile_seconds)
-                self._account_stream(False, str(error))
-                self._is_stirred = True  # what happened meanwhile was not told
-            await self.desk.keeper.clock.sleep(pause)
-
-    def _account_stream(self, is_up: bool, why: str) -> None:
-        if is_up != self._is_listening:
-            self._is_listening = is_up
-            self.link_changed("account stream", is_up, why)
-
-    def _stirred(self, hint: Hint) -> None:
-        """Something happened to an order: ask for ours at once, and compare the account where it is none of ours."""
-        self._account_stream(True, "tells")
-        if isinstance(hint, Stirred) and hint.client_id and hint.client_id not in self.desk.outbox.attempts:
-            self._is_stirred = True
-        self._work.set()
 
     async def _events(self) -> None:
         """Handle one thing after the other; what is due by the clock comes first."""
@@ -243,7 +219,7 @@ class Daemon:
             now = clock.monotonic()
             good = self._good_at
             is_due = good is None or now - good >= (
-                pace.stirred_seconds if self._is_stirred else pace.reconcile_seconds
+                pace.stirred_seconds if self.account.is_stirred else pace.reconcile_seconds
             )
             if self._wants_reconcile or is_due:
                 await self._reconcile()
@@ -263,7 +239,7 @@ class Daemon:
         except VenueDownError as error:
             self.log.warning("not reconciled", error=str(error))
             return False
-        self._wants_reconcile = self._is_stirred = False
+        self._wants_reconcile = self.account.is_stirred = False
         self._good_at = self.desk.keeper.clock.monotonic()
         return True
 
@@ -307,7 +283,7 @@ class Daemon:
             await self._handle(taken)
             received = taken.receipts[0]
             return {"ok": True, "key": getattr(received, "key", ""), "outcome": getattr(received, "outcome", "")}
-        if command.key in self._keys:
+        if command.key in desk.commands:
             return {"ok": True, "done": "already", "state": desk.state}
         key = command.key or f"{command.name}-{to_ns(at)}"
         taken_fact = CommandTaken(at, key, command.name, command.argument)
@@ -356,7 +332,7 @@ class Daemon:
             "reconciled_seconds_ago": None if self._good_at is None else round(now - self._good_at, 1),
             "market_seconds_ago": None if self.market is None else round(now - self.market.heard_at, 1),
             "off": {code: str(amount) for code, amount in self.reconciler.off.items() if amount},
-            "streams": {"market": self.market is not None and self.market.is_streaming, "account": bool(self._is_listening)},
+            "streams": {"market": self.market is not None and self.market.is_streaming, "account": self.account.is_streaming},
             "loop_lag_seconds": round(self._lag, 3),
         }  # fmt: skip
 
@@ -368,7 +344,21 @@ class Daemon:
         while not self.stopping.is_set():
             async with self.desk.keeper.turn:
                 await self.desk.keeper.journal.renew()
+            await self._snapshot(self.pace.snapshot_facts)
             await self._pause(clock.monotonic() + self.lease_seconds / 3)
+
+    async def _snapshot(self, least: int) -> None:
+        """Keep a snapshot when a start would have to fold so many facts, at a moment when nothing is on its way."""
+        keeper = self.desk.keeper
+        if not self.program or self.folded + keeper.written < least or not self.desk.is_quiet:
+            return
+        async with keeper.turn:
+            self.folded = -keeper.written
+            body = capture(self.desk, self.reconciler, self.inbox)
+            try:
+                await keeper.journal.keep_snapshot(self.program, body)
+            except JournalDownError as error:
+                self.log.warning("no snapshot", error=str(error))
 
     async def _watch_lag(self) -> None:
         """Notice when something holds up the loop."""

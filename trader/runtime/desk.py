@@ -50,6 +50,8 @@ class Execution:
 class Desk:
     """Tells the engine, writes down, and has orders carried out. `symbols` names each asset's market at the venue."""
 
+    STATE = ("state", "is_flattening", "commands")
+
     def __init__(
         self, engine: Engine, keeper: Keeper, outbox: Outbox, venue: Venue, clock: Clock, *,
         symbols: Mapping[str, str], execution: Execution,
@@ -59,6 +61,7 @@ class Desk:
         self.state = RECOVERING
         self.latched = RECOVERING  # the state in which the last process ended
         self.is_flattening = False
+        self.commands: set[str] = set()  # keys of those that were carried out
         self.venue, self._clock = venue, clock
         self.heard: Callable[[str], Touch | None] = lambda _asset: None  # the best prices, where they are fresh
         self._failures: list[datetime] = []
@@ -81,6 +84,7 @@ class Desk:
         return followed
 
     def _caused(self, told: Sequence[Fact], followed: Sequence[Fact]) -> list[Fact]:
+        self.engine.rows.clear()  # what followed is in the journal; a bot that runs for months keeps no second record
         return caused(told, followed, self.outcomes.wanted)
 
     async def _write(self, told: Sequence[Fact], followed: Sequence[Fact]) -> None:
@@ -138,7 +142,9 @@ class Desk:
         return [*followed, *self.outcomes.closing([*facts, *followed])]
 
     def fold(self, fact: Fact) -> None:
-        """Learn from a fact that was kept: the trading state, and whether everything is to be sold."""
+        """Learn from a fact that was kept: the trading state, commands, and whether everything is to be sold."""
+        if isinstance(fact, CommandTaken):
+            self.commands.add(fact.key)
         match fact:
             case StateChanged(scope="", state=state):
                 self.state = state

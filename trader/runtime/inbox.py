@@ -48,6 +48,8 @@ class Taken:
 class Inbox:
     """Judges messages. `read` understands bytes, `price` knows what an asset costs now, `assets` are the universe."""
 
+    STATE = ("_batches", "_closed", "_newest")
+
     def __init__(
         self, read: Callable[[bytes], Notice], journal: Journal, clock: Clock, *, assets: frozenset[str], rules: Rules,
         price: Callable[[str], float | None],
@@ -57,6 +59,11 @@ class Inbox:
         self._batches: dict[str, Batch] = {}
         self._closed: set[str] = set()
         self._newest: dict[tuple[bool, str, str], datetime] = {}
+
+    def restored(self) -> None:
+        """The state was set: what is waited for is waited for from now on."""
+        for batch in self._batches.values():
+            batch.ends = self._clock.monotonic() + self._rules.gather.total_seconds()
 
     def fold(self, fact: Fact) -> None:
         """Learn from a fact that was kept: parts that wait, publications that were handled."""

@@ -23,6 +23,7 @@ class Keeper:
         self.journal, self.clock = journal, clock
         self.listeners: list[Learner] = []
         self.follow = follow
+        self.written = 0  # facts since this process began
         self.turn = asyncio.Lock()  # what the engine learns and what is written keep one order
 
     @property
@@ -58,6 +59,7 @@ class Keeper:
                 if attempt == KEEPS - 1:
                     raise
                 await self.clock.sleep(min(0.05 * 2**attempt, 5.0))
+        self.written += len(facts)
         for fact in facts:
             for listener in self.listeners:
                 listener(fact)

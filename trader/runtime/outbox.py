@@ -24,7 +24,7 @@ from trader.core.facts import (
 )
 from trader.core.identity import client_core, intent_id
 from trader.core.ledger import QUOTE
-from trader.core.orders import ABSENT, ACCEPTED, PLACED, SENDING, STUCK, UNKNOWN, next_state
+from trader.core.orders import ABSENT, ACCEPTED, CLOSED, PLACED, SENDING, STUCK, UNKNOWN, next_state
 from trader.ports import (
     Accepted,
     Balance,
@@ -70,6 +70,8 @@ class Track:
 class Outbox:
     """The orders of one account on their way. `explains` says whether balances agree with what is booked; until it is set, none do."""
 
+    STATE = ("tracks", "attempts", "gone")
+
     def __init__(
         self, keeper: Keeper, venue: Venue, clock: Clock, *, account: str, namespace: str, fence_ms: int = FENCE_MS,
     ) -> None:  # fmt: skip
@@ -81,6 +83,10 @@ class Outbox:
         self.live: dict[tuple[str, int], Track] = {}  # those that are not final
         self.attempts: dict[str, tuple[str, int, int]] = {}  # client id -> mount, order, attempt
         self.gone: set[tuple[str, int, int]] = set()  # attempts that are proven to be no order
+
+    def restored(self) -> None:
+        """The state was set: know again which orders are not final."""
+        self.live = {name: one for name, one in self.tracks.items() if one.state != CLOSED}
 
     def fold(self, fact: Fact) -> None:
         """Learn from a fact that was kept."""

@@ -36,6 +36,8 @@ class Open:
 class Outcomes:
     """The open publications of a mount. `wanted` are the kinds that it reads."""
 
+    STATE = ("open", "_orders", "_traded", "_told", "_is_decided")
+
     def __init__(self, mount: str, wanted: Iterable[str]) -> None:
         self.mount, self.wanted = mount, frozenset(wanted)
         self.open: dict[str, Open] = {}

@@ -24,6 +24,8 @@ ZERO = Decimal(0)
 class Reconciler:
     """Compares an account with its facts. `symbols` are the markets we trade, by asset; `dust` what may be off by rounding."""
 
+    STATE = ("moved", "baseline", "_foreign", "_zombies", "_kept_ms", "_first_ms")
+
     def __init__(
         self, keeper: Keeper, venue: Venue, outbox: Outbox, clock: Clock, *, symbols: Mapping[str, str], quote: str,
         dust: Mapping[str, Decimal], namespace: str,
@@ -38,6 +40,10 @@ class Reconciler:
         self._zombies: set[str] = set()
         self._since_ms = self._kept_ms = self._first_ms = 0
         keeper.listeners.append(self.fold)
+
+    def restored(self) -> None:
+        """The state was set: look from where the account was last compared."""
+        self._since_ms = self._kept_ms
 
     def fold(self, fact: Fact) -> None:
         """Learn from a fact that was kept."""
