@@ -18,7 +18,7 @@ from trader.adapters.journal_sqlite import SqliteJournal
 from trader.adapters.paper_venue import PaperVenue
 from trader.app import bench
 from trader.core.costs import Costs
-from trader.core.facts import Filled
+from trader.core.facts import Filled, OrderPlaced
 from trader.core.instruments import from_terms_row
 from trader.core.records import LinkChanged, MountStarted
 from trader.core.risk import Limits
@@ -70,11 +70,15 @@ def session(tmp_path_factory):
 @pytest.mark.slow
 def test_a_snapshot_and_the_rest_of_the_facts_are_the_whole_fold_wherever_it_is_taken(session):
     whole, lot = state(folded(session)), Random(1)
-    for cut in [0, 1, len(session), *(lot.randrange(len(session)) for _ in range(25))]:
-        text = state(folded(session[:cut], fresh(session)))
-        made = fresh(session)
+    working = [n for n, fact in enumerate(session, 1) if isinstance(fact, OrderPlaced)][:5]
+    for cut in [0, 1, len(session), *working, *(lot.randrange(len(session)) for _ in range(25))]:
+        part, made = folded(session[:cut], fresh(session)), fresh(session)
+        text = state(part)
         restore(text, made.desk, made.reconciler, made.inbox)
         assert state(made) == text, cut
+        live, tracks = made.desk.outbox.live, made.desk.outbox.tracks
+        assert live.keys() == part.desk.outbox.live.keys()
+        assert all(live[name] is tracks[name] for name in live)
         refold(session[cut:], made.desk, made.reconciler, made.inbox)
         assert state(made) == whole, cut
 
