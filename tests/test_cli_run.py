@@ -1,5 +1,6 @@
 """The commands around a running bot, as a person types them: a rehearsal from start to end, and what goes wrong."""
 
+import asyncio
 import csv
 import io
 import json
@@ -15,8 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.services.parts import Mosquitto, free_port, wait_for
-from trader.app import NotTradableError, check_universe
+from trader.adapters.journal_sqlite import JournalReader, SqliteJournal
+from trader.app import NotTradableError, check_universe, open_journal, sources_of
 from trader.cli import app, main
+from trader.core.facts import Filled
 from trader.core.instruments import Instrument
 from trader.rehearsal import script_of
 from trader.run_settings import load_run
@@ -138,6 +141,52 @@ def test_a_rehearsal_from_start_to_end(rehearsal, tmp_path):
     assert [one["side"] for one in there["orders"]] == ["buy", "sell"]
     assert not there["unbalanced"]
     assert "loopback-secret" not in (tmp_path / "log").read_text().replace("secret loopback-secret", "")
+
+
+@pytest.mark.slow
+def test_a_shadow_beside_the_real_bot_hears_the_same_and_touches_nothing(tmp_path):
+    port, path, inbox = free_port(), tmp_path / "run.yaml", tmp_path / "inbox"
+    path.write_text(CONFIG.format(port=port) + "intake: {directory: inbox}\n")
+    start = [sys.executable, "-m", "trader.cli"]
+    words = (["loopback", "gate", "--port", str(port)], ["run", str(path), "--live"], ["run", str(path), "--shadow"])
+    processes = []
+    try:
+        with (tmp_path / "log").open("w") as log:
+            for one in words:
+                processes.append(subprocess.Popen([*start, *one], stdout=log, stderr=log, cwd=ROOT))
+                wait_for(port)
+        shadow = tmp_path / "state/rehearsal/shadow/journal.db"
+        until(lambda: status(path).get("state") == "active" and shadow.exists())
+        for number, value in enumerate((85, 20, 90)):
+            body = trader(
+                "signal", "send", path, f"BTC/USDT={value}", "--kind", "trader_grade", "--id", str(number), "--print"
+            )
+            (inbox / ".part").write_text(body)
+            (inbox / ".part").rename(inbox / f"{number}.json")
+            until(lambda number=number: f"cli/{number}" in trader("journal", "facts", path, "--kind", "SignalClosed"))
+        until(lambda: trader("compare", path).startswith("3 of 3 messages"))
+        assert len(list((inbox / "done").glob("*.json"))) == 3
+        reader = JournalReader(shadow)
+        assert {fact.venue for fact in reader.facts() if isinstance(fact, Filled)} == {"paper"}
+        reader.close()
+        assert len(json.loads(trader("orders", path, "--json"))) == 3
+    finally:
+        for process in processes[::-1]:
+            process.terminate()
+            assert process.wait(15) == 0
+
+
+def test_a_shadow_has_a_journal_and_a_session_of_its_own(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        CONFIG.format(port=1) + "intake: {mqtt: {client_id: me}}\njournal: postgresql://trader@127.0.0.1/trader\n"
+    )
+    settings, _ = load_run(path)
+    real, shadow = (sources_of(settings, tmp_path, lambda *_: None, is_shadow=one)[0] for one in (False, True))
+    assert (real._broker.client_id, shadow._broker.client_id) == ("me", "me-shadow")
+    journal = open_journal(settings, tmp_path / "shadow", is_shadow=True)
+    assert isinstance(journal, SqliteJournal)
+    asyncio.run(journal.close())
 
 
 @pytest.mark.slow

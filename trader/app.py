@@ -69,9 +69,9 @@ class Bench:
     program: str  # whose snapshots fit
 
 
-def open_journal(settings: Run, folder: Path) -> Journal:
-    """The journal of a run: a file in its folder, or PostgreSQL."""
-    if settings.journal is None:
+def open_journal(settings: Run, folder: Path, *, is_shadow: bool = False) -> Journal:
+    """The journal of a run: a file in its folder, or PostgreSQL; a shadow's is always a file, apart from the real one."""
+    if settings.journal is None or is_shadow:
         return SqliteJournal(folder / "journal.db")
     if settings.journal.startswith("postgresql://"):
         from trader.adapters.journal_postgres import PostgresJournal  # noqa: PLC0415 - asyncpg is an extra
@@ -193,7 +193,7 @@ async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: 
     """Recover and work until a signal ends it; whatever goes wrong ends it as well."""
     home, clock = path.parent, SystemClock()
     folder = _folder(settings, path, is_shadow=is_shadow)
-    journal = open_journal(settings, folder)
+    journal = open_journal(settings, folder, is_shadow=is_shadow)
     venue: Venue | None = None
     try:
         await journal.take(f"{socket.gethostname()}:{folder}", seconds=LEASE_SECONDS)
@@ -220,7 +220,9 @@ async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: 
         daemon = Daemon(
             made.desk, made.reconciler, made.inbox, [], market, log, Pace(), LEASE_SECONDS, program=made.program
         )  # fmt: skip
-        daemon.sources = _sources(settings, home, lambda is_up, why: daemon.link_changed("mqtt", is_up, why))
+        daemon.sources = sources_of(
+            settings, home, lambda is_up, why: daemon.link_changed("mqtt", is_up, why), is_shadow=is_shadow
+        )
         await _work(daemon, made, market, strategy, folder, log, lambda: _tell_changes(settings, path, log))
     finally:
         if venue is not None:
@@ -309,14 +311,20 @@ def _keys(settings: Run, home: Path) -> dict[str, str]:
     return {name: secret_of(None, path, home, f"intake.keys.{name}") for name, path in settings.intake.keys.items()}
 
 
-def _sources(settings: Run, home: Path, tell: Callable[[bool, str], None]) -> list[Source]:
+def sources_of(
+    settings: Run, home: Path, tell: Callable[[bool, str], None], *, is_shadow: bool = False
+) -> list[Source]:  # fmt: skip
+    """Where messages come from. A shadow takes nothing from the bot beside it: its session is its own, and it only looks into a folder."""
     intake, found = settings.intake, list[Source]()
     if intake.directory is not None:
-        found.append(Directory(home / intake.directory))
+        found.append(Directory(home / intake.directory, takes=not is_shadow))
     if intake.stdin:
         found.append(StandardInput())
     if intake.mqtt is not None:
-        found.append(MqttSource(broker_of(settings, home), tell=tell))
+        broker = broker_of(settings, home)
+        found.append(
+            MqttSource(replace(broker, client_id=f"{broker.client_id}-shadow") if is_shadow else broker, tell=tell)
+        )
     return found
 
 

@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=CODES)(fills)
     app.command(epilog=CODES)(equity)
     app.command(epilog=CODES)(explain)
+    app.command(epilog=CODES)(compare)
     app.command("replay-journal", epilog=CODES)(replay_journal)
     app.add_typer(journals, name="journal")
 
@@ -158,6 +159,29 @@ def explain(
         print(f"  {line.at:%Y-%m-%d %H:%M:%S}  {line.what:9} {line.text}")
 
 
+def compare(config: Config, as_json: AsJson = False) -> None:
+    """Compare what a shadow run decided with what the real run did, message by message.
+
+    Both must have heard the same messages: `trader run CONFIG --live` beside `trader run CONFIG --shadow`.
+
+    \b
+    Example:
+      trader compare config/live.yaml
+    """
+    from trader.runtime.stories import compared
+
+    rows = compared(facts_of(config), facts_of(config, is_shadow=True))
+    if as_json:
+        print(json.dumps([plain(one) for one in rows], indent=2, default=str))
+        return
+    print(f"{sum(one.is_same for one in rows)} of {len(rows)} messages that both heard were answered alike")
+    for one in rows:
+        if not one.is_same:
+            print(
+                f"  {one.at:%Y-%m-%d %H:%M:%S} {one.key}\n    real    {one.real or 'nothing'}\n    shadow  {one.shadow or 'nothing'}"
+            )
+
+
 def replay_journal(config: Config, as_json: AsJson = False) -> None:
     """Tell a recorded session to a fresh engine with this configuration's strategy, and compare decision by decision.
 
@@ -227,18 +251,18 @@ def facts_(
         print(json.dumps(plain(fact), default=str))
 
 
-def facts_of(config: Path) -> "list[Fact]":
-    """Every fact of a run, in order."""
-    return run_now(_read(config))
+def facts_of(config: Path, *, is_shadow: bool = False) -> "list[Fact]":
+    """Every fact of a run, or of its shadow, in order."""
+    return run_now(_read(config, is_shadow=is_shadow))
 
 
-async def _read(config: Path) -> "list[Fact]":
+async def _read(config: Path, *, is_shadow: bool = False) -> "list[Fact]":
     from trader.ports import JournalDownError
 
     settings, _ = loaded(config)
-    folder = state_of(config)
+    folder = state_of(config) / "shadow" if is_shadow else state_of(config)
     try:
-        if settings.journal is not None:
+        if settings.journal is not None and not is_shadow:
             from trader.app import open_journal
 
             journal = open_journal(settings, folder)

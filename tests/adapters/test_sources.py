@@ -52,3 +52,19 @@ async def test_the_bus_tells_when_a_message_is_kept():
     assert not kept.is_set()
     await message.acknowledge()
     assert kept.is_set()
+
+
+async def test_who_only_looks_takes_nothing_and_sees_what_another_took(tmp_path):
+    looks = Directory(tmp_path, every=0.02, takes=False).messages()
+    (tmp_path / "done" / "0.json").write_bytes(b"before")
+    (tmp_path / "1.json").write_bytes(b"one")
+    async with asyncio.timeout(5):
+        message = await anext(looks)
+        await message.acknowledge()
+        assert (message.body, (tmp_path / "1.json").exists()) == (b"one", True)
+        (other,) = await take(Directory(tmp_path, every=0.02), 1)
+        await other.acknowledge()
+        (tmp_path / "done" / "2.json").write_bytes(b"two")
+        message = await anext(looks)
+        assert message.body == b"two"
+    await looks.aclose()

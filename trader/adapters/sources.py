@@ -41,30 +41,40 @@ class Bus:
 
 
 class Directory:
-    """Files `*.json` in a folder, oldest name first; each moves to `done/` when it is kept. Write elsewhere, then rename into it."""
+    """Files `*.json` in a folder, oldest name first; each moves to `done/` when it is kept. Write elsewhere, then rename into it.
 
-    def __init__(self, folder: Path, *, every: float = 0.5) -> None:
+    takes: false only looks, beside another who takes: files stay, and those that were taken since the start are seen too.
+    """
+
+    def __init__(self, folder: Path, *, every: float = 0.5, takes: bool = True) -> None:
         self.name = f"directory {folder}"
-        self._folder, self._every = folder, every
+        self._folder, self._every, self._takes = folder, every, takes
         (folder / DONE).mkdir(parents=True, exist_ok=True)
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield the files that are there and that come."""
-        given: set[Path] = set()
+        given: set[str] = set()
+        if not self._takes:
+            given |= {path.name for path in (self._folder / DONE).glob("*.json")}
         while True:
-            for path in sorted(self._folder.glob("*.json")):
-                if path in given or path.name.startswith("."):
+            for path in self._there():
+                if path.name in given or path.name.startswith("."):
                     continue
-                with suppress(FileNotFoundError):  # somebody took it back
+                with suppress(FileNotFoundError):  # somebody took it
                     message = self._message(path, given)
-                    given.add(path)
+                    given.add(path.name)
                     yield message
             await asyncio.sleep(self._every)
 
-    def _message(self, path: Path, given: set[Path]) -> Message:
+    def _there(self) -> list[Path]:
+        taken = [] if self._takes else list((self._folder / DONE).glob("*.json"))
+        return sorted([*self._folder.glob("*.json"), *taken], key=lambda path: path.name)
+
+    def _message(self, path: Path, given: set[str]) -> Message:
         async def acknowledge() -> None:
-            os.replace(path, self._folder / DONE / path.name)  # noqa: PTH105 - an atomic move, over an older file of the name
-            given.discard(path)
+            if self._takes:
+                os.replace(path, self._folder / DONE / path.name)  # noqa: PTH105 - an atomic move, over an older file of the name
+                given.discard(path.name)
 
         return Message("directory", path.name, path.read_bytes(), acknowledge)
 

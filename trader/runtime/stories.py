@@ -245,3 +245,47 @@ def curve(facts: Iterable[Fact]) -> list[Valued]:
         if isinstance(fact, BarClosed):
             found |= {(one.at, one.mount): one for one in accounts.values(fact.at)}
     return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How a real run and its shadow answered the same message, as texts of the targets that they stated."""
+
+    at: datetime
+    key: str
+    real: str
+    shadow: str
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both stated the same."""
+        return self.real == self.shadow
+
+
+def compared(real: Sequence[Fact], shadow: Sequence[Fact]) -> list[Compared]:
+    """Every message that both heard, with what each made of it."""
+    ours, theirs = _answers(real), _answers(shadow)
+    return [Compared(at, key, said, theirs[key][1]) for key, (at, said) in ours.items() if key in theirs]
+
+
+def _answers(facts: Sequence[Fact]) -> dict[str, tuple[datetime, str]]:
+    """The targets stated at the wake that each message brought; of messages told at once, each has those of the wake."""
+    found: dict[str, tuple[datetime, list[str]]] = {}
+    told: list[str] = []
+    is_thinking = False
+    for fact in facts:
+        if isinstance(fact, TOLD):
+            told = [] if is_thinking else told
+            is_thinking = False
+        match fact:
+            case SignalsKnown(key=key) if key:
+                told.append(key)
+                found[key] = (fact.at, [])
+            case Decided():
+                is_thinking = True
+            case TargetSet() if is_thinking:
+                for key in told:
+                    found[key][1].append(f"{fact.asset} -> {fact.size}")
+            case _:
+                pass
+    return {key: (at, ", ".join(sorted(said))) for key, (at, said) in found.items()}
