@@ -14,37 +14,23 @@ from ccxt.base.errors import BaseError
 from ccxt.pro.gate import gate
 from ccxt.pro.mexc import mexc
 
-from trader.adapters.ccxt_transport import Transport, fetch_through
+from trader.adapters.ccxt_transport import Transport, Wired
 from trader.ports import Hint, Rolled, Stirred, Touch, Touched, VenueDownError
 
 MOST = {"gate": 100, "mexc": 30}  # subscriptions of one connection
 
 
-class GateListener(gate):  # type: ignore[misc]  # ccxt ships no types
+class GateListener(Wired, gate):  # type: ignore[misc]  # ccxt ships no types
     """ccxt's Gate streams; what they ask over HTTP goes over our transport."""
 
-    transport: Transport
 
-    async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:  # noqa: ANN401
-        """Over our transport."""
-        return await fetch_through(self, self.transport, url, method, headers, body)
-
-
-class MexcListener(mexc):  # type: ignore[misc]
+class MexcListener(Wired, mexc):  # type: ignore[misc]
     """ccxt's MEXC streams; the listen key is asked for over our transport."""
-
-    transport: Transport
-
-    async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:  # noqa: ANN401
-        """Over our transport."""
-        return await fetch_through(self, self.transport, url, method, headers, body)
 
 
 def listener(name: str, reads: Any, transport: Transport, config: dict[str, Any], url: str) -> Any:  # noqa: ANN401
     """A listener that shares the markets and the clock's difference of an instance that reads."""
-    found: Any = {"gate": GateListener, "mexc": MexcListener}[name](config)
-    found.transport = transport
-    found.number = str
+    found: Any = {"gate": GateListener, "mexc": MexcListener}[name](config, transport, reads.wall)
     found.newUpdates = True
     found.set_markets_from_exchange(reads)
     found.options["timeDifference"] = reads.options["timeDifference"]

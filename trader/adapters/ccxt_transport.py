@@ -1,6 +1,6 @@
 """How bytes of ccxt's classes go out: over aiohttp, or to a simulated exchange; without headers or addresses in any error."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -84,3 +84,25 @@ async def fetch_through(
     if found is None:
         raise ExchangeNotAvailable(f"{exchange.id} {method} {path}: HTTP {answer.status} without JSON")
     return found
+
+
+class Wired:
+    """What our classes put before ccxt's: our transport, a wall clock from outside, and a time of signing that can be pinned."""
+
+    def __init__(self, config: dict[str, Any], transport: Transport, wall: Callable[[], float]) -> None:
+        self.transport, self.wall = transport, wall
+        self.pinned_ms: int | None = None
+        super().__init__(config)  # type: ignore[call-arg]  # ccxt's class stands behind this one
+        self.number = str  # exact, and unlike Decimal known to all of its code
+
+    async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:  # noqa: ANN401
+        """Over our transport."""
+        return await fetch_through(self, self.transport, url, method, headers, body)
+
+    def milliseconds(self) -> int:
+        """The wall's time, from outside; all else that ccxt asks of the clock comes from here."""
+        return int(self.wall() * 1_000)
+
+    def nonce(self) -> int:
+        """The pinned time, else the venue's clock as far as it is known."""
+        return self.pinned_ms if self.pinned_ms is not None else int(super().nonce())  # type: ignore[misc]

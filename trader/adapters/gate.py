@@ -12,7 +12,7 @@ from typing import Any
 import ccxt.async_support as ccxt
 from ccxt.base.errors import BaseError
 
-from trader.adapters.ccxt_transport import HttpTransport, Transport, fetch_through
+from trader.adapters.ccxt_transport import HttpTransport, Transport, Wired
 from trader.adapters.ccxt_venue import (
     CcxtVenue,
     by_pages,
@@ -26,27 +26,8 @@ PAGE = 100
 GONE = frozenset({"ORDER_NOT_FOUND", "CLIENT_ID_NOT_FOUND", "ORDER_CLOSED", "ORDER_CANCELLED"})
 
 
-class GateExchange(ccxt.gate):  # type: ignore[misc]  # ccxt ships no types
-    """ccxt's Gate with our transport and a time that can be pinned."""
-
-    def __init__(self, config: dict[str, Any], transport: Transport, wall: Callable[[], float]) -> None:
-        self.wall = wall
-        super().__init__(config)
-        self.transport = transport
-        self.pinned_ms: int | None = None
-        self.number = str  # exact, and unlike Decimal known to all of its code
-
-    async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:  # noqa: ANN401
-        """Over our transport."""
-        return await fetch_through(self, self.transport, url, method, headers, body)
-
-    def milliseconds(self) -> int:
-        """The wall's time, from outside; all else that ccxt asks of the clock comes from here."""
-        return int(self.wall() * 1_000)
-
-    def nonce(self) -> int:
-        """The pinned time, else the venue's clock as far as it is known."""
-        return self.pinned_ms if self.pinned_ms is not None else super().nonce()
+class GateExchange(Wired, ccxt.gate):  # type: ignore[misc]  # ccxt ships no types
+    """ccxt's Gate with our transport and clock, and a time that can be pinned."""
 
 
 class Gate:
