@@ -1,6 +1,7 @@
 """Streams of each venue: ccxt's own websocket classes over real sockets to the loopback exchange, in its dialect."""
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
@@ -132,3 +133,29 @@ async def test_more_markets_than_a_connection_takes_are_heard_over_several(monke
         async with listening(it.venue.hear_market(SYMBOLS, "1h", heard.append)):
             await until(lambda: {one.symbol for one in heard} == set(SYMBOLS))
             assert len(it.server.streams) == 2
+
+
+REAL = {  # the forms of messages that were recorded at the real venue in 2021
+    "spot.tickers": {
+        "currency_pair": str, "last": str, "lowest_ask": str, "highest_bid": str, "change_percentage": str, "base_volume": str,
+        "quote_volume": str, "high_24h": str, "low_24h": str,
+    },
+    "spot.candlesticks": {"t": str, "v": str, "c": str, "h": str, "l": str, "o": str, "n": str},
+}  # fmt: skip
+
+
+async def test_the_loopbacks_messages_have_the_form_of_recorded_ones():
+    async with loopback("gate") as it:
+        it.exchange.forming["BTC/USDT", "1m"] = (60_000, D(100), D(101), D(99), D(100), D(1))
+        stream = it.server.dialect.connect("/ws/v4/", {}, 0)
+        for channel, payload in (("spot.tickers", ["BTC_USDT"]), ("spot.candlesticks", ["1m", "BTC_USDT"])):
+            asked = {"time": 1, "id": 7, "channel": channel, "event": "subscribe", "payload": payload}
+            (answer,) = stream.receive(json.dumps(asked), 1_000)
+            assert json.loads(answer)["result"] == {"status": "success"}
+        told = {one["channel"]: one for one in map(json.loads, stream.news(61_000))}
+        for channel, form in REAL.items():
+            assert {"time", "channel", "event", "result"} <= set(told[channel])
+            assert told[channel]["event"] == "update"
+            assert {name: type(told[channel]["result"][name]) for name in form} == form
+        assert told["spot.candlesticks"]["result"]["n"] == "1m_BTC_USDT"
+        assert stream.news(62_000) == []
