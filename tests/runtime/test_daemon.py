@@ -245,9 +245,10 @@ async def test_an_exchange_that_is_away_for_ten_minutes_a_hundred_times_as_fast(
         assert held(one) == 0
         assert held(one, "ETH/USDT") > 1
         assert len(it.account.orders) == 3
-        links = await facts(journal, LinkChanged)
         assert [fact.state for fact in await facts(journal, StateChanged)][-1] == "active"
-        assert [fact.is_up for fact in links if fact.link == "market"][-2:] == [False, True]
+        market = lambda: [fact.is_up for fact in of(one, LinkChanged) if fact.link == "market"]  # noqa: E731
+        await until(lambda: market()[-2:] == [False, True])
+        await until(lambda: one.market.is_streaming, seconds=40)
 
 
 async def test_a_withdrawal_by_hand_stops_opening_until_an_operator_adopts_it(tmp_path):

@@ -53,6 +53,7 @@ class Market:
         self._is_streaming: bool | None = None
         self._news = asyncio.Event()
         self._asked_end = EPOCH
+        self._has_asked = False  # whether the last round put a question: where streams tell all, there is none
         self._moved: set[str] = set()
         self._rolled: dict[str, int] = {}  # when the newest candle of an asset began, by its stream
 
@@ -144,8 +145,9 @@ class Market:
         except VenueDownError as error:
             self._link(False, str(error))
             return Heard()
-        self.heard_at = self._clock.monotonic()
-        self._link(True, "answers")
+        if self._has_asked:
+            self.heard_at = self._clock.monotonic()
+            self._link(True, "answers")
         return heard
 
     def _link(self, is_up: bool, why: str) -> None:
@@ -184,6 +186,7 @@ class Market:
         return ((due if due > now else due + self._step) - now).total_seconds()
 
     async def _ask(self) -> Heard:
+        self._has_asked = False
         bars = await self._bars()
         prices = []
         for asset, symbol in self._symbols.items():
@@ -191,6 +194,7 @@ class Market:
             if found is not None and self._is_streaming and self._clock.monotonic() - found[1] < self._every:
                 continue  # a stream tells
             self._note(asset, await self._venue.touch(symbol))
+            self._has_asked = True
             prices.append(PriceSeen(self._clock.now(), asset, self.prices[asset]))
         newest = max((bar.at for bar in bars), default=None)
         is_current = newest is not None and self._clock.now() - newest < self._step
@@ -206,7 +210,7 @@ class Market:
             if since >= ended:
                 continue
             for row in await self._venue.bars(symbol, self._timeframe, since_ms=round(since.timestamp() * 1_000)):
-                bar = self._bar(asset, row)
+                self._has_asked, bar = True, self._bar(asset, row)
                 if since < bar.at <= ended:
                     found.append(bar)
                     self.newest[asset] = max(bar.at, self.newest.get(asset, bar.at))
