@@ -1,0 +1,217 @@
+"""A loopback of Token Metrics' API: v2 and v3 on an exchange-like clock, with its gaps, late batches, revisions, decoys and quotas.
+
+What is not known of the real one is a quirk with a default. Its ratings are given to it; the bundled ones are derived from prices and are
+no vendor's. No clock, no sockets: an instant comes in, a response goes out. A row is visible from its publication on, never before.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from trader.loopback.wire import Request, Response, Stream
+
+DAY_MS = 86_400_000
+V2_ODD = {"TM_GRADE_24H_PCT_CHANGE": "TM_GRADE_24h_PCT_CHANGE"}  # v2 writes this one so
+V3_ODD = {
+    "TM_GRADE_24H_PCT_CHANGE": "tm_grade_24_h_pct_change",
+    "TM_TRADER_GRADE_24H_CHANGE": "tm_trader_grade_24_h_change",
+}
+AS_TEXT = {"tm-grade", "moonshot-tokens", "hourly-trading-signals"}  # numbers come as text there
+DATED = {
+    "trader-grades", "tm-grade-history", "trading-signals", "daily-ohlcv", "market-metrics", "technology-grade-history",
+    "fundamental-grade-history", "investor-grades", "indices-performance",
+}  # fmt: skip
+ONLY_V2 = {"trader-grades", "investor-grades"}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of the vendor; tickers repeat, ids do not."""
+
+    id: int
+    symbol: str
+    name: str
+    exchanges: tuple[str, ...] = ("gate",)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One row as it was published: an endpoint's values for a token (0 = none) and a day, seen from `at_ms` until the next."""
+
+    path: str
+    token: int
+    day: date
+    at_ms: int
+    values: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Quirks:
+    """What is configurable because nobody knows it, and what goes wrong."""
+
+    limit_max: int = 100
+    over_limit: str = "clamp"  # or honour, refuse
+    page_zero: str = "first"  # or refuse
+    pages: str = "work"  # or repeat: every page is the first
+    over_span: str = "refuse"  # or truncate to the newest thirty days
+    bare_dates: bool = False
+    credits: int = 1_000_000
+    per_minute: int = 1_000_000
+    retry_after: int | None = None
+    plan: frozenset[str] | None = None  # the paths of the plan; None = all
+
+
+@dataclass(slots=True)
+class Vendor:
+    """Speaks for the vendor as the API does; `unknown` lists what it did not understand."""
+
+    key: str
+    tokens: list[Token]
+    rows: list[Published] = field(default_factory=list)
+    quirks: Quirks = field(default_factory=Quirks)
+    unknown: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    spent: dict[str, int] = field(default_factory=dict)
+    _minutes: list[int] = field(default_factory=list)
+
+    def publish(self, rows: Iterable[Published]) -> None:
+        """Let rows be seen from their instants on; one of the same path, token and day revises the one before."""
+        self.rows += rows
+
+    def connect(self, path: str, asked: Mapping[str, str], now_ms: int) -> Stream | None:
+        """There are no streams of ratings."""
+        del path, asked, now_ms
+        return None
+
+    def respond(self, request: Request, now_ms: int) -> Response:
+        """Answer one request."""
+        version, _, path = request.path.strip("/").partition("/")
+        if version not in {"v2", "v3"} or request.method != "GET":
+            self.unknown.append(f"{request.method} {request.path}")
+            return _no(404, "Not Found")
+        given = request.headers.get("x-api-key") or (request.headers.get("api_key") if version == "v2" else None)
+        if given != self.key:
+            return _no(401, "Invalid API key")
+        if self.quirks.plan is not None and path not in self.quirks.plan:
+            return _no(403, "Your plan does not include this endpoint")
+        month = f"{_utc(now_ms):%Y-%m}"
+        self._minutes = [one for one in self._minutes if now_ms - one < 60_000]
+        if self.spent.get(month, 0) >= self.quirks.credits or len(self._minutes) >= self.quirks.per_minute:
+            after = {} if self.quirks.retry_after is None else {"Retry-After": str(self.quirks.retry_after)}
+            return _no(429, "Too Many Requests", after)
+        self.spent[month] = self.spent.get(month, 0) + 1
+        self._minutes.append(now_ms)
+        self.asked.append(f"{path}?{request.query}")
+        return self._answer(version, path, request.asked(), now_ms)
+
+    def _answer(self, version: str, path: str, asked: Mapping[str, str], now_ms: int) -> Response:
+        quirks = self.quirks
+        if path in ONLY_V2 and version == "v3":
+            return _no(404, "Not Found")
+        limit, page = int(asked.get("limit", "50")), int(asked.get("page", "1"))
+        if limit > quirks.limit_max:
+            if quirks.over_limit == "refuse":
+                return _no(422, f"limit must not exceed {quirks.limit_max}")
+            limit = limit if quirks.over_limit == "honour" else quirks.limit_max
+        if page < 1 and quirks.page_zero == "refuse":
+            return _no(422, "page must be at least 1")
+        page = 1 if quirks.pages == "repeat" else max(page, 1)
+        if path == "tokens":
+            rows = self._listing(version, asked)
+        elif path in DATED or any(one.path == path for one in self.rows):
+            begin, end = ("startDate", "endDate") if version == "v2" else ("start_date", "end_date")
+            span = self._span(asked.get(begin), asked.get(end))
+            if span is None:
+                return _no(400, "the range must not exceed 29 days")
+            rows = [self._written(version, path, one) for one in self._seen(path, asked, span, now_ms)]
+        else:
+            self.unknown.append(f"{version} {path}")
+            return _no(404, "Not Found")
+        return _yes(rows[(page - 1) * limit : page * limit])
+
+    def _span(self, since: str | None, until: str | None) -> tuple[date | None, date | None] | None:
+        """The asked days, None where they are too many."""
+        begin = None if since is None else date.fromisoformat(since)
+        end = None if until is None else date.fromisoformat(until)
+        if begin is not None and end is not None and (end - begin).days > 29:
+            if self.quirks.over_span == "refuse":
+                return None
+            begin = end - timedelta(days=29)
+        return begin, end
+
+    def _seen(
+        self, path: str, asked: Mapping[str, str], span: tuple[date | None, date | None], now_ms: int
+    ) -> list[Published]:  # fmt: skip
+        """What is published by now, the newest revision of each, the newest day first."""
+        ids = {int(one) for one in asked.get("token_id", "").split(",") if one}
+        if "symbol" in asked:
+            names = set(asked["symbol"].split(","))
+            ids |= {one.id for one in self.tokens if one.symbol in names}
+        newest: dict[tuple[int, date], Published] = {}
+        for one in self.rows:
+            if one.path != path or one.at_ms > now_ms or (ids and one.token not in ids):
+                continue
+            if (span[0] is not None and one.day < span[0]) or (span[1] is not None and one.day > span[1]):
+                continue
+            before = newest.get((one.token, one.day))
+            if before is None or before.at_ms <= one.at_ms:
+                newest[one.token, one.day] = one
+        found = sorted(newest.values(), key=lambda one: (-one.day.toordinal(), one.token))
+        if span == (None, None):  # without dates, the latest row of each token
+            last: dict[int, Published] = {}
+            for one in found:
+                last.setdefault(one.token, one)
+            found = sorted(last.values(), key=lambda one: one.token)
+        return found
+
+    def _listing(self, version: str, asked: Mapping[str, str]) -> list[dict[str, Any]]:
+        wanted = {int(one) for one in asked.get("token_id", "").split(",") if one}
+        names = set(asked.get("symbol", "").split(",")) - {""}
+        return [
+            self._cased(version, "tokens", {
+                "TOKEN_ID": one.id, "TOKEN_NAME": one.name, "TOKEN_SYMBOL": one.symbol,
+                "EXCHANGE_LIST": [{"exchange_id": name, "exchange_name": name.title()} for name in one.exchanges],
+                "CATEGORY_LIST": [], "TM_LINK": one.name.lower(),
+            })
+            for one in self.tokens
+            if (not wanted or one.id in wanted) and (not names or one.symbol in names)
+        ]  # fmt: skip
+
+    def _written(self, version: str, path: str, row: Published) -> dict[str, Any]:
+        token = next((one for one in self.tokens if one.id == row.token), None)
+        named = {} if token is None else {"TOKEN_ID": token.id, "TOKEN_NAME": token.name, "TOKEN_SYMBOL": token.symbol}
+        bare = self.quirks.bare_dates or path == "trader-grades"
+        when = {"DATE": f"{row.day:%Y-%m-%d}" + ("" if bare else "T00:00:00.000Z")} if path in DATED else {}
+        return self._cased(version, path, {**named, **when, **row.values})
+
+    @staticmethod
+    def _cased(version: str, path: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        if path in AS_TEXT:
+            row = {
+                name: str(value) if isinstance(value, int | float) and name != "TOKEN_ID" else value
+                for name, value in row.items()
+            }
+        if version == "v2":
+            return {V2_ODD.get(name, name): value for name, value in row.items()}
+        return {V3_ODD.get(name, name.lower()): value for name, value in row.items()}
+
+
+def _yes(rows: list[dict[str, Any]]) -> Response:
+    body = {"success": True, "message": "Data fetched successfully", "length": len(rows), "data": rows}
+    return Response(200, json.dumps(body), {"content-type": "application/json"})
+
+
+def _no(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
+    body = json.dumps({"success": False, "message": text})
+    return Response(status, body, {"content-type": "application/json", **(headers or {})})
+
+
+def _utc(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1_000, UTC)
+
+
+def ending(day: date) -> int:
+    """When a day is over, in milliseconds."""
+    return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1_000) + DAY_MS
