@@ -56,9 +56,12 @@ OUTSIDE: dict[str, tuple[tuple[str, ...], str]] = {
     "pydantic_settings": (("trader/settings.py", "trader/run_settings.py"), "environment and files, read in one place"),
     "ruamel": (("trader/yaml_source.py",), "YAML with line numbers, read in one place"),
     "msgspec": (("trader/adapters/*",), "the wire and the journal as JSON"),
-    "sqlmodel": (("trader/adapters/journal_*",), "the tables of the journal"),
+    "sqlmodel": (
+        ("trader/adapters/journal_*", "trader/adapters/ratings_store.py"),
+        "the tables of journal and ratings",
+    ),
     "sqlalchemy": (
-        ("trader/adapters/journal_*", "trader/adapters/migrations/*"),
+        ("trader/adapters/journal_*", "trader/adapters/migrations/*", "trader/adapters/ratings_store.py"),
         "column types, and the engine below sqlmodel",
     ),
     "alembic": (("trader/adapters/journal_*", "trader/adapters/migrations/*"), "migrations of the journal"),
