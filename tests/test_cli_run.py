@@ -273,7 +273,7 @@ def test_a_missing_secret_is_named_and_never_shown(tmp_path, run):
 
 
 def test_each_schema_of_the_repository_is_the_one_that_is_printed():
-    for name in ("run", "backtest"):
+    for name in ("run", "backtest", "ratings"):
         printed = CliRunner().invoke(app, ["schema", name]).stdout
         assert json.loads((ROOT / f"config/{name}.schema.json").read_text()) == json.loads(printed), name
 

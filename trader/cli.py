@@ -173,7 +173,7 @@ def strategies(
 
 @app.command(epilog=CODES)
 def schema(
-    what: Annotated[str, typer.Argument(help="Which: backtest, run or signal.", show_default=False)],
+    what: Annotated[str, typer.Argument(help="Which: backtest, run, ratings or signal.", show_default=False)],
 ) -> None:
     """Print the JSON Schema of a configuration file, for editors, or of a message, for those who send them.
 
@@ -181,6 +181,7 @@ def schema(
     Examples:
       trader schema backtest > config/backtest.schema.json
       trader schema run > config/run.schema.json
+      trader schema ratings > config/ratings.schema.json
       trader schema signal
     """
     if what == "signal":
@@ -191,11 +192,15 @@ def schema(
     from trader.run_settings import Run
     from trader.settings import Backtest, Layout
     from trader.settings import schema as layout_schema
+    from trader.vendor_settings import Vendor
 
-    layouts: dict[str, type[Layout]] = {"backtest": Backtest, "run": Run}
+    layouts: dict[str, type[Layout]] = {"backtest": Backtest, "run": Run, "ratings": Vendor}
     if what not in layouts:
-        raise Failure(f"schema {what!r} is unknown; allowed are backtest, run and signal")
+        raise Failure(f"schema {what!r} is unknown; allowed are backtest, run, ratings and signal")
     found = layout_schema(layouts[what])
+    if what == "ratings":
+        print(json.dumps(found, indent=2))
+        return
     found["$defs"]["StrategyChoice"]["allOf"] = [
         {
             "if": {"properties": {"name": {"const": one["name"]}}},

@@ -11,6 +11,7 @@ import typer
 
 from trader.cli_data import register as register_data
 from trader.cli_journal import register as register_readers
+from trader.cli_ratings import register as register_ratings
 from trader.cli_shared import CODES, AsJson, Config, loaded, run_now, state_of
 from trader.output import NOT_READY, REFUSED, Failure
 
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=CODES)(reconcile)
     register_readers(app)
     register_data(app)
+    register_ratings(app)
     app.add_typer(signals, name="signal")
     app.command(epilog=CODES)(loopback)
     app.command(epilog=CODES)(demo)
@@ -232,7 +234,7 @@ def _publish(settings: "Run", config: Path, body: bytes, source: str) -> None:
 
 
 def loopback(
-    venue: Annotated[str, typer.Argument(help="gate or mexc.")] = "gate",
+    venue: Annotated[str, typer.Argument(help="gate, mexc, or tokenmetrics for ratings.")] = "gate",
     port: Annotated[int, typer.Option(help="0 = any free one.")] = 0,
     deposit: Annotated[str, typer.Option(help="What is on the account: USDT=10000,BTC=0.1.")] = "USDT=10000",
     faults: Annotated[
@@ -241,6 +243,10 @@ def loopback(
     state: Annotated[
         Path | None, typer.Option(help="Write what happened here at the end, as JSON.", show_default=False)
     ] = None,
+    at: Annotated[
+        str,
+        typer.Option(help="tokenmetrics: where its clock begins, UTC; none = 2024-06-01T06:00.", show_default=False),
+    ] = "",
 ) -> None:
     """Serve an exchange on 127.0.0.1 that speaks Gate's or MEXC's dialect, for rehearsals with `account.url`.
 
@@ -250,13 +256,18 @@ def loopback(
     Examples:
       trader loopback gate --port 8790
       trader loopback mexc --faults config/faults.yaml
+      trader loopback tokenmetrics --port 8791 --at 2024-03-01T01:30
     """
     from trader.rehearsal import FaultsError, serve
 
-    if venue not in {"gate", "mexc"}:
-        raise Failure(f"venue {venue!r}: allowed are gate and mexc")
+    if venue not in {"gate", "mexc", "tokenmetrics"}:
+        raise Failure(f"venue {venue!r}: allowed are gate, mexc and tokenmetrics")
     try:
-        run_now(serve(venue, port=port, deposit=deposit, faults=faults, state=state))
+        begin = datetime.fromisoformat(at).replace(tzinfo=UTC) if at else None
+    except ValueError as error:
+        raise Failure(f"--at {at!r}: write an instant, such as 2024-03-01T01:30") from error
+    try:
+        run_now(serve(venue, port=port, deposit=deposit, faults=faults, state=state, at=begin))
     except FaultsError as error:
         raise Failure(str(error)) from error
 

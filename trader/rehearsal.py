@@ -3,12 +3,16 @@
 import asyncio
 import json
 import signal
+import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from trader.core.instants import SECOND, duration
 from trader.demo import FEES, KEY, RULES, SECRET, markets_of
+from trader.demo_vendor import KEY as KEY_OF_VENDOR
+from trader.demo_vendor import vendor_of
 from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange
 from trader.loopback.faults import Faults
@@ -20,6 +24,7 @@ from trader.yaml_source import YamlError, read
 
 PRICES = {"BTC/USDT": "61200", "ETH/USDT": "3340", "BNB/USDT": "399.5", "SOL/USDT": "125.8", "XRP/USDT": "0.5880"}
 STEP_SECONDS = 0.5
+VENDOR_AT = datetime(2024, 6, 1, 6, tzinfo=UTC)  # where the clock of the loopback vendor begins
 
 
 class FaultsError(ValueError):
@@ -74,8 +79,29 @@ def deposits_of(text: str) -> dict[str, Decimal]:
         raise FaultsError(f"--deposit {text!r}: write ASSET=AMOUNT,..., such as USDT=10000,BTC=0.1") from error
 
 
-async def serve(venue: str, *, port: int, deposit: str, faults: Path | None, state: Path | None) -> None:
+async def serve_vendor(*, port: int, faults: Path | None, at: datetime | None) -> None:
+    """Serve a vendor of ratings until a signal comes; its clock begins at an instant of its data."""
+    made, stopped = vendor_of(), asyncio.Event()
+    begin, real = (at or VENDOR_AT).timestamp(), time.time()
+    clock = VenueClock(wall=lambda: begin + time.time() - real)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    async with LoopbackServer(made, clock, script_of(faults).faults, port=port) as server:
+        print(  # noqa: T201
+            f"tokenmetrics speaks at {server.url} (key {KEY_OF_VENDOR}; it is {at or VENDOR_AT:%Y-%m-%d %H:%M} there; its ratings are"
+            " derived from prices, no vendor's); Ctrl-C ends it", flush=True,
+        )  # fmt: skip
+        await stopped.wait()
+    print(f"{sum(made.spent.values())} requests")  # noqa: T201
+
+
+async def serve(
+    venue: str, *, port: int, deposit: str, faults: Path | None, state: Path | None, at: datetime | None = None
+) -> None:  # fmt: skip
     """Serve until a signal comes; then tell what is on the account."""
+    if venue == "tokenmetrics":
+        await serve_vendor(port=port, faults=faults, at=at)
+        return
     fee_in, fee = FEES[venue]
     script = script_of(faults)
     exchange = Exchange(

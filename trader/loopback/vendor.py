@@ -184,6 +184,7 @@ class Vendor:
         named = {} if token is None else {"TOKEN_ID": token.id, "TOKEN_NAME": token.name, "TOKEN_SYMBOL": token.symbol}
         bare = self.quirks.bare_dates or path == "trader-grades"
         when = {"DATE": f"{row.day:%Y-%m-%d}" + ("" if bare else "T00:00:00.000Z")} if path in DATED else {}
+        named = named if row.token else {}
         return self._cased(version, path, {**named, **when, **row.values})
 
     @staticmethod

@@ -1,0 +1,115 @@
+"""Fetching ratings from a loopback vendor as a person does, and asking what was known when."""
+
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.services.parts import free_port, wait_for
+from trader.adapters.ratings_store import RatingsStore
+from trader.cli import main
+from trader.demo_vendor import KEY
+
+ROOT = Path(__file__).parents[1]
+CONFIG = """\
+version: 1
+api: {api}
+key: {key}
+url: "http://127.0.0.1:{port}"
+credits: {plan}
+apart: 0.001s
+assets: {{BTC/USDT: 3375, ETH/USDT: 3306, SOL/USDT: 3988}}
+endpoints: [trading_signals, tm_grade_history, market_metrics]
+store: ratings.db
+"""
+SPAN = ("--since", "2024-01-01", "--until", "2024-05-20")
+
+
+@contextmanager
+def vendor(*words):
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trader.cli", "loopback", "tokenmetrics", "--port", str(port), *words], cwd=ROOT,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_for(port, seconds=30)
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        process.stdout.close()
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*words, code=0):
+        try:
+            main(list(map(str, words)))
+        except SystemExit as ended:
+            found = ended.code
+        said = capsys.readouterr()
+        assert found == code, said.err
+        return said.err if code else said.out
+
+    return call
+
+
+def config(path, port, *, api="v2", key=KEY, plan=1_000):
+    path.write_text(CONFIG.format(port=port, api=api, key=key, plan=plan))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("api", ["v2", "v3"])
+def test_a_history_is_fetched_once_goes_on_where_it_was_and_says_what_was_known(tmp_path, run, api):
+    with vendor() as port:
+        path = config(tmp_path / "vendor.yaml", port, api=api)
+        first = run("ratings", "pull", path, "--since", "2024-01-01", "--until", "2024-02-29", "--yes")
+        assert "6 requests, one credit each; 1000 of 1000 are left this month" in first
+        rest = run("ratings", "pull", path, *SPAN, "--yes")
+        assert rest.startswith("9 requests, one credit each; 994 of 1000")
+        assert "0 requests" in run("ratings", "pull", path, *SPAN, "--yes")
+        listed = run("ratings", "list", path)
+        assert re.search(r"BTC/USDT +trader_grade +2024-01-01 +2024-05-20 +141 +0 +0 +tokenmetrics", listed)
+        assert re.search(r"MARKET +regime +2024-01-01", listed)
+        shown = run("ratings", "show", path, "--at", "2024-03-12T00:30")
+        assert re.search(r"BTC/USDT +trader_grade +2024-03-10 ", shown), (
+            "the row of the 11th is known at 01:00 of the 12th"
+        )
+        assert re.search(
+            r"BTC/USDT +trader_grade +2024-03-11 .*known by rule",
+            run("ratings", "show", path, "--at", "2024-03-12T01:00"),
+        )
+        store = RatingsStore(tmp_path / "ratings.db")
+        flips = store.rows(asset="BTC/USDT", kind="flip")
+        trend = {one.as_of: one.value for one in store.rows(asset="BTC/USDT", kind="trend")}
+        assert flips
+        assert all(one.value in (-1, 1) and trend[one.as_of] == one.value for one in flips)
+        store.close()
+        assert run("ratings", "gaps", path, "BTC/USDT") == ""
+        assert "2024" not in run("ratings", "revisions", path, "BTC/USDT")
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_is_said_with_what_helps(tmp_path, run):
+    with vendor() as port:
+        path = config(tmp_path / "vendor.yaml", port, plan=3)
+        said = run("ratings", "pull", path, *SPAN, "--yes", code=4)
+        assert "more than is left" in said
+        said = run("ratings", "pull", config(path, port, key="wrong"), *SPAN, "--yes", code=3)
+        assert ("Invalid API key (HTTP 401)" in said, "what was fetched is kept" in said) == (True, True)
+        said = run("ratings", "pull", config(path, free_port()), *SPAN[:2], "--until", "2024-01-02", "--yes", code=3)
+        assert "trading_signals" in said
+    path.write_text(path.read_text().replace("market_metrics", "market_metric"))
+    said = run("ratings", "list", path, code=2)
+    assert ("vendor.yaml:8" in said, "market_metric: no history there; allowed are" in said) == (True, True), said
+    path.write_text(CONFIG.format(port=1, api="v2", key=KEY, plan=1).replace("ETH/USDT: 3306", "ETH/USDT: 3375"))
+    assert "token 3375 is given to several assets" in run("ratings", "list", path, code=2)
+    path.write_text("version: 1\nasets: {}\n")
+    assert "did you mean assets" in run("ratings", "list", path, code=2)
+    assert "write a day" in run("ratings", "pull", config(path, 1), "--since", "soon", code=2)

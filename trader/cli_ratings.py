@@ -1,0 +1,203 @@
+"""The commands around a vendor's ratings: fetch them, and ask what was known when."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trader.cli_shared import CODES, print_table, run_now, table_of
+from trader.output import NOT_READY, REFUSED, Failure
+
+if TYPE_CHECKING:
+    from trader.adapters.ratings_store import RatingsStore
+    from trader.core.observations import Observation
+    from trader.vendor_settings import Vendor
+
+ratings = typer.Typer(no_args_is_help=True, help="Fetch a vendor's ratings, and ask what was known when.")
+VendorFile = Annotated[Path, typer.Argument(help="The YAML file of the vendor.", show_default=False)]
+Asset = Annotated[str, typer.Argument(help="An asset of the file, or MARKET.", show_default=False)]
+KindOption = Annotated[str, typer.Option(help="Only of this kind, such as trader_grade.", show_default=False)]
+SHOWN = 40
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.add_typer(ratings, name="ratings")
+
+
+@ratings.command(epilog=CODES)
+def pull(
+    config: VendorFile,
+    since: Annotated[str, typer.Option(help="The first day, UTC.", show_default=False)],
+    until: Annotated[str, typer.Option(help="The last day, included; none = yesterday.", show_default=False)] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before credits are spent.")] = False,
+) -> None:
+    """Fetch a history into the store. It says first what it costs; broken off, it goes on where it was.
+
+    \b
+    Examples:
+      trader ratings pull config/tokenmetrics.yaml --since 2024-01-01
+      trader ratings pull config/tokenmetrics.yaml --since 2024-01-01 --until 2024-06-30 --yes
+    """
+    from trader.adapters.tokenmetrics import VendorError
+    from trader.ratings import pull as fetch
+    from trader.ratings import wanted
+    from trader.settings import SettingsError
+
+    first = _day(since, "--since")
+    last = _day(until, "--until") if until else datetime.now(UTC).date() - timedelta(days=1)
+    if last < first:
+        raise Failure(f"--until {last} is before --since {first}")
+    with _opened(config) as (settings, store):
+        count, spent = len(wanted(settings, store, first, last)), store.spent().get(f"{datetime.now(UTC):%Y-%m}", 0)
+        print(
+            f"{count} requests, one credit each; {settings.credits - spent} of {settings.credits} are left this month"
+        )
+        if count > settings.credits - spent:
+            raise Failure(
+                "that is more than is left: fetch a shorter span, or give the plan's size under credits:", REFUSED
+            )
+        if count and not yes and not typer.confirm("go on?"):
+            raise Failure("nothing was fetched", REFUSED)
+        try:
+            with _progress() as note:
+                found = run_now(fetch(settings, config.parent, store, first, last, progress=note))
+        except SettingsError as error:
+            raise Failure(f"{config}: {error}") from error
+        except VendorError as error:
+            raise Failure(f"{error}; what was fetched is kept, and the same command goes on", NOT_READY) from error
+    print(
+        f"{found.rows} rows in {found.windows} answers, {found.news} of them news"
+        + (f", {found.aside} set aside" if found.aside else "")
+    )
+
+
+@ratings.command("list", epilog=CODES)
+def list_(config: VendorFile) -> None:
+    """List what there is: of each kind about each asset the days, the rows, and what is missing.
+
+    \b
+    Example:
+      trader ratings list config/tokenmetrics.yaml
+    """
+    table = table_of("asset", "kind", "from", "to", "days", "missing", "revisions", "source")
+    with _opened(config) as (_, store):
+        for one in store.covered():
+            missing = sum((b - a).days + 1 for a, b in store.gaps(one.source, one.kind, one.asset))
+            table.add_row(
+                one.asset, one.kind, f"{one.first:%Y-%m-%d}", f"{one.last:%Y-%m-%d}", str(one.days), str(missing),
+                str(one.rows - one.days), one.source,
+            )  # fmt: skip
+        aside = store.aside()
+    print_table(table)
+    if aside:
+        print(f"{len(aside)} rows could not be read; the last: {aside[-1].endpoint}: {aside[-1].why}")
+
+
+@ratings.command(epilog=CODES)
+def show(
+    config: VendorFile,
+    at: Annotated[str, typer.Option(help="An instant, UTC; none = now.", show_default=False)] = "",
+    provisional: Annotated[bool, typer.Option("--provisional", help="Days that are not over, too.")] = False,
+) -> None:
+    """Show what was known at an instant, and nothing that came later.
+
+    \b
+    Examples:
+      trader ratings show config/tokenmetrics.yaml
+      trader ratings show config/tokenmetrics.yaml --at 2024-03-12T06:00
+    """
+    with _opened(config) as (_, store):
+        found = store.known(_instant(at), provisional=provisional)
+    _tell(found)
+
+
+@ratings.command(epilog=CODES)
+def revisions(config: VendorFile, asset: Asset, kind: KindOption = "") -> None:
+    """Show values that were changed after they were first seen.
+
+    \b
+    Example:
+      trader ratings revisions config/tokenmetrics.yaml BTC/USDT
+    """
+    with _opened(config) as (_, store):
+        rows = store.rows(asset=asset, kind=kind)
+    chains: dict[tuple[str, str, datetime], list[Observation]] = {}
+    for one in rows:
+        chains.setdefault((one.source, one.kind, one.as_of), []).append(one)
+    _tell([one for chain in chains.values() if len(chain) > 1 for one in chain])
+
+
+@ratings.command(epilog=CODES)
+def gaps(config: VendorFile, asset: Asset, kind: KindOption = "") -> None:
+    """Name the days without a row between the first and the last.
+
+    \b
+    Example:
+      trader ratings gaps config/tokenmetrics.yaml BTC/USDT --kind trader_grade
+    """
+    with _opened(config) as (_, store):
+        for one in store.covered():
+            if one.asset == asset and kind in {"", one.kind}:
+                for first, last in store.gaps(one.source, one.kind, one.asset):
+                    print(f"{one.kind}: {first:%Y-%m-%d} to {last:%Y-%m-%d} ({(last - first).days + 1} days)")
+
+
+@contextmanager
+def _opened(config: Path) -> "Iterator[tuple[Vendor, RatingsStore]]":
+    from trader.adapters.tokenmetrics_signals import PULLED
+    from trader.ratings import store_of
+    from trader.settings import SettingsError
+    from trader.vendor_settings import load_vendor
+
+    try:
+        settings, _ = load_vendor(config, PULLED)
+    except SettingsError as error:
+        raise Failure(str(error)) from error
+    with store_of(settings, config.parent) as store:
+        yield settings, store
+
+
+def _tell(found: "list[Observation]") -> None:
+    table = table_of("asset", "kind", "describes", "value", "known since", "seen", "")
+    for one in found[:SHOWN]:
+        note = "provisional" if one.is_provisional else "known by rule" if one.is_assumed else ""
+        table.add_row(
+            one.asset, one.kind, f"{one.as_of:%Y-%m-%d}", f"{one.value:g}", f"{one.known_at:%Y-%m-%d %H:%M}",
+            f"{one.observed_at:%Y-%m-%d %H:%M}", note,
+        )  # fmt: skip
+    print_table(table)
+    if len(found) > SHOWN:
+        print(f"and {len(found) - SHOWN} more")
+
+
+def _day(text: str, name: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise Failure(f"{name} {text!r}: write a day, such as 2024-01-31") from error
+
+
+def _instant(text: str) -> datetime:
+    if not text:
+        return datetime.now(UTC)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Failure(f"--at {text!r}: write an instant, such as 2024-01-31T06:00") from error
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int, str], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("ratings", total=None)
+        yield lambda done, total, what: bar.update(task, completed=done, total=total, description=what or "done")

@@ -1,0 +1,102 @@
+"""Pulling ratings: a vendor's history into the store, window by window, so that a pull that was broken off goes on where it was."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from trader.adapters.clock import SystemClock
+from trader.adapters.ratings_store import RatingsStore
+from trader.adapters.tokenmetrics import BASE, Budget, Manner, TokenMetrics, Window, windows
+from trader.adapters.tokenmetrics_signals import SOURCE, observations_of
+from trader.core.instants import SECOND, duration
+from trader.ports import Clock
+from trader.run_settings import secret_of
+from trader.vendor_settings import Vendor
+
+WITHOUT_TOKENS = frozenset({"market_metrics"})
+
+
+@dataclass(slots=True)
+class Pulled:
+    """What a pull brought."""
+
+    windows: int = 0
+    skipped: int = 0
+    rows: int = 0
+    news: int = 0
+    aside: int = 0
+
+
+@contextmanager
+def store_of(settings: Vendor, home: Path) -> Iterator[RatingsStore]:
+    """The store of a vendor's file."""
+    store = RatingsStore((home / settings.store).resolve())
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def client_of(settings: Vendor, home: Path, store: RatingsStore, clock: Clock | None = None) -> TokenMetrics:
+    """A client whose credits are counted in the store."""
+    manner = Manner(
+        version=settings.api, base=settings.url or BASE, header=settings.header, limit=settings.limit,
+        apart_seconds=duration(settings.apart) / SECOND, allow=tuple(settings.allow or ()),
+    )  # fmt: skip
+    budget = Budget(settings.credits, store.spent(), store.keep_spent)
+    return TokenMetrics(secret_of(settings.key, settings.key_file, home, "key"), clock or SystemClock(), budget, manner)
+
+
+def wanted(settings: Vendor, store: RatingsStore, since: date, until: date) -> list[tuple[str, Window]]:
+    """The windows of a pull that are not done yet, by endpoint."""
+    found = []
+    for endpoint in settings.endpoints:
+        ids: Sequence[int] = () if endpoint in WITHOUT_TOKENS else list(settings.assets.values())
+        found += [
+            (endpoint, one)
+            for one in windows(ids, since, until, limit=settings.limit)
+            if not store.is_done(_job(settings, endpoint, one), one.since, one.ids)
+        ]
+    return found
+
+
+def _job(settings: Vendor, endpoint: str, window: Window) -> str:
+    return hashlib.sha256(f"{settings.api}|{endpoint}|{window.until}".encode()).hexdigest()[:16]
+
+
+async def pull(
+    settings: Vendor, home: Path, store: RatingsStore, since: date, until: date, *, clock: Clock | None = None,
+    progress: Callable[[int, int, str], None] = lambda _done, _all, _what: None,
+) -> Pulled:  # fmt: skip
+    """Fetch the days, both ends counted; raises a VendorError at the first window that fails, and what was fetched is kept."""
+    clock = clock or SystemClock()
+    todo, found = wanted(settings, store, since, until), Pulled()
+    assets = {token: asset for asset, token in settings.assets.items()}
+    lag = timedelta(microseconds=duration(settings.lag) / 1_000)
+    client = client_of(settings, home, store, clock)
+    try:
+        for number, (endpoint, window) in enumerate(todo):
+            progress(number, len(todo), f"{endpoint} {window.since}")
+            page = await client.window(endpoint, window)
+            now = clock.now()
+            said = observations_of(page.rows, assets, observed_at=now, lag=lag, is_history=True)
+            found.news += store.append(said)
+            found.aside += store.keep_aside(
+                now,
+                SOURCE,
+                [(one.endpoint, one.why, json.dumps(one.payload, sort_keys=True, default=str)) for one in page.aside],
+            )
+            found.windows, found.rows = found.windows + 1, found.rows + len(page.rows)
+            if window.until < now.date() - timedelta(days=2) and not page.aside:  # what is younger may change still
+                store.note_done(_job(settings, endpoint, window), window.since, window.ids)
+        progress(len(todo), len(todo), "")
+    finally:
+        await client.close()
+    return found
+
+
+__all__ = ["Pulled", "client_of", "pull", "store_of", "wanted"]
