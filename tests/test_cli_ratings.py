@@ -1,9 +1,11 @@
 """Fetching ratings from a loopback vendor as a person does, and asking what was known when."""
 
+import json
 import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,7 +69,7 @@ def config(path, port, *, api="v2", key=KEY, plan=1_000):
 @pytest.mark.slow
 @pytest.mark.parametrize("api", ["v2", "v3"])
 def test_a_history_is_fetched_once_goes_on_where_it_was_and_says_what_was_known(tmp_path, run, api):
-    with vendor() as port:
+    with vendor("--at", "2024-06-10T06:00") as port:
         path = config(tmp_path / "vendor.yaml", port, api=api)
         first = run("ratings", "pull", path, "--since", "2024-01-01", "--until", "2024-02-29", "--yes")
         assert "6 requests, one credit each; 1000 of 1000 are left this month" in first
@@ -97,7 +99,7 @@ def test_a_history_is_fetched_once_goes_on_where_it_was_and_says_what_was_known(
 
 @pytest.mark.slow
 def test_what_goes_wrong_is_said_with_what_helps(tmp_path, run):
-    with vendor() as port:
+    with vendor("--at", "2024-06-10T06:00") as port:
         path = config(tmp_path / "vendor.yaml", port, plan=3)
         said = run("ratings", "pull", path, *SPAN, "--yes", code=4)
         assert "more than is left" in said
@@ -113,3 +115,69 @@ def test_what_goes_wrong_is_said_with_what_helps(tmp_path, run):
     path.write_text("version: 1\nasets: {}\n")
     assert "did you mean assets" in run("ratings", "list", path, code=2)
     assert "write a day" in run("ratings", "pull", config(path, 1), "--since", "soon", code=2)
+
+
+RUN = """\
+version: 1
+name: fed
+venue: gate
+live: true
+capital: 5000
+assets: [BTC/USDT, ETH/USDT, SOL/USDT]
+timeframe: 1h
+strategy: {{name: TopRated, parameters: {{kind: trader_grade, top: 2, enter: 1, max_age: 10d}}}}
+limits: {{weight_per_asset: 60%}}
+account: {{url: "http://127.0.0.1:{port}", key: loopback-key, secret: loopback-secret}}
+intake: {{ratings: vendor.yaml}}
+state: state
+"""
+
+
+@pytest.mark.slow
+def test_a_bot_trades_on_what_the_vendor_says_while_it_runs(tmp_path, run):
+    port, path = free_port(), tmp_path / "run.yaml"
+    path.write_text(RUN.format(port=port))
+    start = [sys.executable, "-m", "trader.cli"]
+    processes = []
+    with vendor() as vendor_port, (tmp_path / "log").open("w") as log:
+        config(tmp_path / "vendor.yaml", vendor_port)
+        try:
+            processes.append(subprocess.Popen([*start, "loopback", "gate", "--port", str(port)], stdout=log, cwd=ROOT))
+            wait_for(port)
+            processes.append(subprocess.Popen([*start, "run", str(path), "--live"], stderr=log, cwd=ROOT))
+            end = time.monotonic() + 40
+            while time.monotonic() < end and len(json.loads(run_now(run, "orders", path) or "[]")) < 2:
+                time.sleep(0.5)
+            orders = json.loads(run("orders", path, "--json"))
+            assert [one["side"] for one in orders][:2] == ["buy", "buy"], (tmp_path / "log").read_text()[-2000:]
+            facts = [
+                json.loads(line) for line in run("journal", "facts", path, "--kind", "SignalReceived").splitlines()
+            ]
+            assert {fact["source"] for fact in facts} == {"tokenmetrics"}
+            assert {fact["key"].split("/")[1].split("-")[0] for fact in facts} >= {
+                "trader_grade",
+                "trend",
+                "regime",
+                "tm_grade",
+            }
+            links = [json.loads(line) for line in run("journal", "facts", path, "--kind", "LinkChanged").splitlines()]
+            assert ("tokenmetrics", True) in {(fact["link"], fact["is_up"]) for fact in links}
+            store = RatingsStore(tmp_path / "ratings.db")
+            assert store.outgoing() == []
+            store.close()
+        finally:
+            for process in processes[::-1]:
+                process.terminate()
+                assert process.wait(15) == 0
+
+
+def run_now(run, name, path):
+    """A command that may not be ready yet."""
+    done = subprocess.run(
+        [sys.executable, "-m", "trader.cli", name, str(path), "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout

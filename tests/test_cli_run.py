@@ -182,7 +182,9 @@ def test_a_shadow_has_a_journal_and_a_session_of_its_own(tmp_path):
         CONFIG.format(port=1) + "intake: {mqtt: {client_id: me}}\njournal: postgresql://trader@127.0.0.1/trader\n"
     )
     settings, _ = load_run(path)
-    real, shadow = (sources_of(settings, tmp_path, lambda *_: None, is_shadow=one)[0] for one in (False, True))
+    real, shadow = (
+        sources_of(settings, tmp_path, lambda *_: None, tmp_path, is_shadow=one)[0] for one in (False, True)
+    )
     assert (real._broker.client_id, shadow._broker.client_id) == ("me", "me-shadow")
     journal = open_journal(settings, tmp_path / "shadow", is_shadow=True)
     assert isinstance(journal, SqliteJournal)

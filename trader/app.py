@@ -17,7 +17,9 @@ from trader.adapters.mexc import mexc_venue
 from trader.adapters.mqtt import Broker, MqttSource
 from trader.adapters.paper_venue import PaperVenue
 from trader.adapters.payloads import Payloads
+from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.sources import Directory, StandardInput
+from trader.adapters.tokenmetrics_signals import PULLED, SOURCE
 from trader.core.book import Mount
 from trader.core.costs import Costs
 from trader.core.engine import Engine
@@ -29,6 +31,7 @@ from trader.core.records import MountStarted
 from trader.core.risk import Gate, Limits
 from trader.core.view import Strategy
 from trader.ports import Clock, Journal, Source, Venue
+from trader.ratings import feed_of
 from trader.run_settings import Run, differences, load_run, secret_of, state_folder
 from trader.runtime.control import Control
 from trader.runtime.daemon import Daemon, Pace
@@ -44,6 +47,7 @@ from trader.runtime.rehearing import Rehearing, rehear
 from trader.runtime.snapshots import program_of
 from trader.runtime.supervise import supervise
 from trader.settings import SettingsError
+from trader.vendor_settings import load_vendor
 
 BUILDERS = {"gate": gate_venue, "mexc": mexc_venue}
 LEASE_SECONDS = 30.0
@@ -221,8 +225,8 @@ async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: 
             made.desk, made.reconciler, made.inbox, [], market, log, Pace(), LEASE_SECONDS, program=made.program
         )  # fmt: skip
         daemon.sources = sources_of(
-            settings, home, lambda is_up, why: daemon.link_changed("mqtt", is_up, why), is_shadow=is_shadow
-        )
+            settings, home, daemon.link_changed, folder, is_shadow=is_shadow, warn=lambda what: log.warning("ratings", what=what)
+        )  # fmt: skip
         await _work(daemon, made, market, strategy, folder, log, lambda: _tell_changes(settings, path, log))
     finally:
         if venue is not None:
@@ -312,9 +316,12 @@ def _keys(settings: Run, home: Path) -> dict[str, str]:
 
 
 def sources_of(
-    settings: Run, home: Path, tell: Callable[[bool, str], None], *, is_shadow: bool = False
+    settings: Run, home: Path, tell: Callable[[str, bool, str], None], folder: Path, *, is_shadow: bool = False,
+    warn: Callable[[str], None] = lambda _what: None,
 ) -> list[Source]:  # fmt: skip
-    """Where messages come from. A shadow takes nothing from the bot beside it: its session is its own, and it only looks into a folder."""
+    """Where messages come from. A shadow takes nothing from the bot beside it: its session is its own, it only looks into a folder, and
+    asks a vendor for itself.
+    """
     intake, found = settings.intake, list[Source]()
     if intake.directory is not None:
         found.append(Directory(home / intake.directory, takes=not is_shadow))
@@ -322,9 +329,13 @@ def sources_of(
         found.append(StandardInput())
     if intake.mqtt is not None:
         broker = broker_of(settings, home)
-        found.append(
-            MqttSource(replace(broker, client_id=f"{broker.client_id}-shadow") if is_shadow else broker, tell=tell)
-        )
+        broker = replace(broker, client_id=f"{broker.client_id}-shadow") if is_shadow else broker
+        found.append(MqttSource(broker, tell=lambda is_up, why: tell("mqtt", is_up, why)))
+    if intake.ratings is not None:
+        path = (home / intake.ratings).resolve()
+        vendor, _ = load_vendor(path, PULLED)
+        store = RatingsStore(folder / "ratings.db" if is_shadow else (path.parent / vendor.store).resolve())
+        found.append(feed_of(vendor, path.parent, store, tell=lambda is_up, why: tell(SOURCE, is_up, why), warn=warn))
     return found
 
 

@@ -245,7 +245,9 @@ def loopback(
     ] = None,
     at: Annotated[
         str,
-        typer.Option(help="tokenmetrics: where its clock begins, UTC; none = 2024-06-01T06:00.", show_default=False),
+        typer.Option(
+            help="tokenmetrics: an instant of its data, UTC; none = its data is moved to now.", show_default=False
+        ),
     ] = "",
 ) -> None:
     """Serve an exchange on 127.0.0.1 that speaks Gate's or MEXC's dialect, for rehearsals with `account.url`.

@@ -1,6 +1,6 @@
 """A loopback vendor with the bundled ratings: DERIVED FROM PRICES, no vendor's and without edge. What it says of them is said as the API would."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from backtests.sample import frames
@@ -18,11 +18,12 @@ def ids_of(assets: list[str]) -> dict[str, int]:
     return {one: IDS[one] for one in assets if one in IDS} | {one: FIRST_ID + n for n, one in enumerate(others)}
 
 
-def vendor_of(timeframe: str = "1d", key: str = KEY) -> Vendor:
-    """The vendor, with every row published when the sample says that it was known."""
+def vendor_of(timeframe: str = "1d", key: str = KEY, *, later: timedelta = timedelta(0)) -> Vendor:
+    """The vendor, with every row published when the sample says that it was known; `later` moves all of it in time."""
     _, ratings, signals = frames(timeframe)
     rows: dict[tuple[str, datetime, datetime], dict[str, float]] = {}
     for frame in (ratings, signals):
+        frame = frame.assign(as_of=frame["as_of"] + later, known_at=frame["known_at"] + later)
         columns = ["asset", "as_of", "known_at", "kind", "value"]
         for asset, as_of, known_at, kind, value in frame[columns].itertuples(index=False):
             name = (str(asset), as_of.to_pydatetime().astimezone(UTC), known_at.to_pydatetime().astimezone(UTC))

@@ -11,6 +11,7 @@ from pathlib import Path
 from trader.adapters.clock import SystemClock
 from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.tokenmetrics import BASE, Budget, Manner, TokenMetrics, Window, windows
+from trader.adapters.tokenmetrics_feed import Feeding, TokenMetricsFeed
 from trader.adapters.tokenmetrics_signals import SOURCE, observations_of
 from trader.core.instants import SECOND, duration
 from trader.ports import Clock
@@ -49,6 +50,15 @@ def client_of(settings: Vendor, home: Path, store: RatingsStore, clock: Clock | 
     )  # fmt: skip
     budget = Budget(settings.credits, store.spent(), store.keep_spent)
     return TokenMetrics(secret_of(settings.key, settings.key_file, home, "key"), clock or SystemClock(), budget, manner)
+
+
+def feed_of(
+    settings: Vendor, home: Path, store: RatingsStore, *, tell: Callable[[bool, str], None], warn: Callable[[str], None]
+) -> TokenMetricsFeed:  # fmt: skip
+    """The feed of a vendor's file, as a source of messages."""
+    clock = SystemClock()
+    feeding = Feeding(settings.assets, settings.endpoints, timedelta(microseconds=duration(settings.lag) / 1_000))
+    return TokenMetricsFeed(client_of(settings, home, store, clock), store, clock, feeding, tell, warn)
 
 
 def wanted(settings: Vendor, store: RatingsStore, since: date, until: date) -> list[tuple[str, Window]]:
@@ -99,4 +109,4 @@ async def pull(
     return found
 
 
-__all__ = ["Pulled", "client_of", "pull", "store_of", "wanted"]
+__all__ = ["Pulled", "client_of", "feed_of", "pull", "store_of", "wanted"]

@@ -5,7 +5,7 @@ import json
 import signal
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from trader.yaml_source import YamlError, read
 
 PRICES = {"BTC/USDT": "61200", "ETH/USDT": "3340", "BNB/USDT": "399.5", "SOL/USDT": "125.8", "XRP/USDT": "0.5880"}
 STEP_SECONDS = 0.5
-VENDOR_AT = datetime(2024, 6, 1, 6, tzinfo=UTC)  # where the clock of the loopback vendor begins
+VENDOR_AT = datetime(2024, 6, 1, tzinfo=UTC)  # the day of its data that the loopback vendor calls today
 
 
 class FaultsError(ValueError):
@@ -81,15 +81,17 @@ def deposits_of(text: str) -> dict[str, Decimal]:
 
 async def serve_vendor(*, port: int, faults: Path | None, at: datetime | None) -> None:
     """Serve a vendor of ratings until a signal comes; its clock begins at an instant of its data."""
-    made, stopped = vendor_of(), asyncio.Event()
-    begin, real = (at or VENDOR_AT).timestamp(), time.time()
+    real, stopped = time.time(), asyncio.Event()
+    today = datetime.fromtimestamp(real, UTC)
+    later = timedelta(0) if at is not None else timedelta(days=(today.date() - VENDOR_AT.date()).days)
+    made, begin = vendor_of(later=later), real if at is None else at.timestamp()
     clock = VenueClock(wall=lambda: begin + time.time() - real)
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
     async with LoopbackServer(made, clock, script_of(faults).faults, port=port) as server:
         print(  # noqa: T201
-            f"tokenmetrics speaks at {server.url} (key {KEY_OF_VENDOR}; it is {at or VENDOR_AT:%Y-%m-%d %H:%M} there; its ratings are"
-            " derived from prices, no vendor's); Ctrl-C ends it", flush=True,
+            f"tokenmetrics speaks at {server.url} (key {KEY_OF_VENDOR}; it is {at or today:%Y-%m-%d %H:%M} there; its ratings are"
+            f" derived from prices of 2024{', moved to now' if at is None else ''}, no vendor's); Ctrl-C ends it", flush=True,
         )  # fmt: skip
         await stopped.wait()
     print(f"{sum(made.spent.values())} requests")  # noqa: T201

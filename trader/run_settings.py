@@ -56,6 +56,9 @@ class Intake(Part):
     mqtt: Mqtt | None = Field(None, description="a broker")
     directory: File | None = Field(None, description="a folder in which *.json files appear, one message each")
     stdin: bool = Field(False, description="one message per line of standard input")
+    ratings: File | None = Field(
+        None, description="the file of a vendor whose ratings are asked for while the bot runs"
+    )
     keys: dict[str, Path] = Field(
         default_factory=dict, description="key id: file with its secret; given = every message must be signed"
     )

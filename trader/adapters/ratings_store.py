@@ -4,7 +4,7 @@ Bitemporal: `as_of` is what a value describes, `known_at` since when we could ha
 later counts as known by the rule of publication, except where something else was seen of it before: then it is a revision, known from now.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -76,6 +76,16 @@ class DoneRow(Base, table=True):
     ids: str = Field(primary_key=True)
 
 
+class OutgoingRow(Base, table=True):
+    """A message that is to be handed on, until somebody kept it."""
+
+    __tablename__ = "outgoing"
+    number: int | None = Field(default=None, primary_key=True)
+    id: str = Field(index=True, unique=True)
+    body: str
+    is_kept: bool = False
+
+
 KNOWN = """
 SELECT source, kind, type, asset, as_of, value, known_at, observed_at, is_provisional, is_assumed FROM (
   SELECT *, row_number() OVER (PARTITION BY asset, kind ORDER BY as_of DESC, trust) AS place FROM (
@@ -117,9 +127,16 @@ class RatingsStore:
 
     def append(self, observations: Iterable[Observation]) -> int:
         """Keep what is news: the first sight of a value, and each that differs from the last; returns how many were."""
-        given, count = list(observations), 0
+        return len(self.take(observations))
+
+    def take(
+        self, observations: Iterable[Observation],
+        messages: Callable[[Sequence[Observation]], Iterable[tuple[str, str]]] = lambda _news: (),
+    ) -> list[Observation]:  # fmt: skip
+        """The same, returning the news; messages: what is to be handed on of them, as (id, body), kept in the same commit."""
+        given, news = list(observations), list[Observation]()
         if not given:
-            return 0
+            return news
         with Session(self._engine) as session:
             last = self._last(session, given)
             for one in given:
@@ -131,9 +148,35 @@ class RatingsStore:
                     one = replace(one, known_at=max(one.observed_at, before.known_at), is_assumed=False)
                 session.add(ObservationRow(**{key: getattr(one, key) for key in Observation.__slots__}))
                 last[name] = one
-                count += 1
+                news.append(one)
+            for id_, body in messages(news):
+                if session.exec(select(OutgoingRow.number).where(OutgoingRow.id == id_)).first() is None:
+                    session.add(OutgoingRow(id=id_, body=body))
             session.commit()
-        return count
+        return news
+
+    def outgoing(self) -> list[tuple[str, str]]:
+        """Messages that nobody kept yet, as (id, body), the oldest first."""
+        asked = select(OutgoingRow).where(OutgoingRow.is_kept == False).order_by(OutgoingRow.number)  # type: ignore[arg-type]  # noqa: E712
+        with Session(self._engine) as session:
+            return [(row.id, row.body) for row in session.exec(asked)]
+
+    def note_kept(self, id_: str) -> None:
+        """Note that a message was kept by whom it was handed to."""
+        with Session(self._engine) as session:
+            row = session.exec(select(OutgoingRow).where(OutgoingRow.id == id_)).one()
+            row.is_kept = True
+            session.add(row)
+            session.commit()
+
+    def newest(self, source: str) -> dict[tuple[str, str], datetime]:
+        """The newest as_of that is no provisional one, by asset and kind."""
+        asked = text(
+            "SELECT asset, kind, max(as_of) FROM observations WHERE source = :source AND NOT is_provisional GROUP BY asset, kind"
+        )
+        with Session(self._engine) as session:
+            found = session.connection().execute(asked, {"source": source}).all()
+        return {(asset, kind): _at(as_of) for asset, kind, as_of in found}
 
     @staticmethod
     def _last(session: Session, given: Sequence[Observation]) -> dict[tuple[str, str, str, datetime], Observation]:
