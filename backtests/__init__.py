@@ -1,5 +1,6 @@
 """The harness: replay history through the engine that trades; also the notebook's face."""
 
+from backtests.audit import Audit, audit
 from backtests.checks import TapeError
 from backtests.replay import replay
 from backtests.result import Result
@@ -9,4 +10,4 @@ from backtests.tape import Tape
 from trader.core.costs import Costs
 from trader.core.risk import Limits
 
-__all__ = ["Costs", "Limits", "Result", "Tape", "TapeError", "replay", "sample", "sweep"]
+__all__ = ["Audit", "Costs", "Limits", "Result", "Tape", "TapeError", "audit", "replay", "sample", "sweep"]

@@ -6,6 +6,7 @@ Frames are refused or their flaws reported, never repaired in silence. Times bec
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,12 @@ import numpy as np
 
 from backtests.arrivals import arrivals
 from backtests.checks import TapeError, column_ns, need
-from trader.core.history import Floats, Instants, Panel
+from trader.core.history import Arrivals, Floats, Instants, Panel
 from trader.core.instants import in_words, to_ns
 from trader.core.instruments import Instrument
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     import pandas as pd
@@ -118,6 +119,18 @@ class Tape:
             for kind, rows in self.panel.ratings.items()
         ]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def retold(self, change: Callable[[str, Arrivals], Arrivals], label: str | None = None) -> Tape:
+        """The same bars with ratings and signals changed kind by kind: for an audit, which asks what would have been."""
+        panel = replace(
+            self.panel, caches={},
+            ratings={kind: change(kind, rows) for kind, rows in self.panel.ratings.items()},
+            signals={kind: change(kind, rows) for kind, rows in self.panel.signals.items()},
+        )  # fmt: skip
+        return Tape(
+            panel, instruments=self.instruments, report=self.report, label=label or self.label, delay_ns=self.delay_ns,
+            omitted=self.omitted_assets, withheld=self.withheld,
+        )  # fmt: skip
 
     @property
     def assets(self) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trader import __version__, cli, output
+from trader import __version__, cli, cli_backtest, output
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("numpy", "pandas", "pydantic", "ruamel", "rich", "plotly", "pyarrow", "ccxt", "backtests", "strategies")
@@ -288,5 +288,20 @@ def test_the_committed_schema_is_current(run):
 
 
 def test_progress_is_silent_when_nobody_watches(run, tmp_path):
-    with cli._progress("x") as progress:
+    with cli_backtest._progress("x") as progress:
         assert progress is None
+
+
+@pytest.mark.slow
+def test_an_audit_answers_in_words_and_as_json(run, tmp_path):
+    code, out, _ = run(
+        "audit", str(ROOT / "config/backtest.yaml"), "--permutations", "5", "--json", str(tmp_path / "audit.json")
+    )
+    assert code == 0
+    assert out.startswith("VERDICT: ")
+    assert "known on its own day it would have made" in out
+    found = json.loads((tmp_path / "audit.json").read_text())
+    assert (found["verdict"], found["luck"]["trials"]) == (out.splitlines()[0].removeprefix("VERDICT: "), 5)
+    assert [one["name"] for one in found["delays"]][:2] == ["on its own day", "as given"]
+    code, _, said = run("audit", str(tmp_path / "nowhere.yaml"))
+    assert (code, "nowhere.yaml" in said) == (2, True)

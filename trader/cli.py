@@ -5,25 +5,18 @@ prints; it decides nothing.
 """
 
 import dataclasses
-import difflib
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from trader.cli_backtest import register as register_backtests
 from trader.cli_run import register
-from trader.output import INTERNAL, NOT_READY, Failure, backtest_json, check_writable, plain, write
-
-if TYPE_CHECKING:
-    from backtests import Result, Tape
-    from trader.core.view import Strategy
-    from trader.settings import Backtest
-    from trader.yaml_source import Document
+from trader.output import INTERNAL, Failure, plain
 
 CODES = "Exit codes: 0 done, 2 bad input, 3 not ready, 4 refused, 5 internal error."
 ISSUES = "please report it with the output of the same command and --debug"
@@ -37,6 +30,7 @@ app = typer.Typer(
 )
 
 
+register_backtests(app)
 register(app)
 
 
@@ -83,63 +77,6 @@ def trader(
       trader backtest --help
     """
     del version, debug  # `main` looks for --debug itself, anywhere on the line
-
-
-@app.command(epilog=CODES)
-def backtest(
-    config: Annotated[Path, typer.Argument(help="The YAML file of the backtest.", show_default=False)],
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the result as JSON here; - is stdout.", show_default=False),
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Write the HTML report here.", show_default=False)
-    ] = None,
-    facts: Annotated[
-        Path | None,
-        typer.Option(
-            "--facts", metavar="FILE", help="Write every fact here, one JSON object per line.", show_default=False
-        ),
-    ] = None,
-) -> None:
-    """Replay a strategy on history and print what came of it.
-
-    Progress goes to stderr, the summary to stdout. Files are written whole or not at all.
-
-    \b
-    Examples:
-      trader backtest config/backtest.yaml
-      trader backtest config/backtest.yaml --report backtest.html
-      trader backtest config/backtest-rules.yaml --json - | jq .stats.total_return
-      TRADER_COSTS__FEE=0.001 trader backtest config/backtest.yaml
-    """
-    from trader.settings import SettingsError, load_backtest
-
-    try:
-        settings, document = load_backtest(config)
-    except SettingsError as error:
-        raise Failure(str(error)) from error
-    report = report or settings.report
-    for option, path in (("--json", json_file), ("--report", report), ("--facts", facts)):
-        check_writable(option, path)
-    if str(json_file) == str(facts) == "-":
-        raise Failure("--json - and --facts - would share stdout; give one of them a file")
-    if str(report) == "-":
-        raise Failure("--report -: the report is for a browser; name a file, such as backtest.html")
-    strategy = _strategy(settings, document)
-    tape = _tape(settings, document)
-    result = _replayed(settings, document, strategy, tape)
-    if json_file is not None:
-        write(json_file, backtest_json(settings, config, result))
-    if facts is not None:
-        write(facts, "".join(json.dumps(plain(fact), allow_nan=False) + "\n" for fact in result.facts()))
-    if report is not None:
-        _report(result, report)
-    is_piped = "-" in {str(json_file), str(facts)}
-    print(result.summary(), file=sys.stderr if is_piped else sys.stdout)
-    for path in (report, json_file, facts):
-        if path is not None and str(path) != "-":
-            print(f"wrote {path}", file=sys.stderr if is_piped else sys.stdout)
 
 
 @app.command(epilog=CODES)
@@ -244,103 +181,6 @@ def check(
         f"{config}: {settings.name} runs {type(strategy).__name__} on {settings.venue} ({money}), "
         f"{len(settings.assets)} assets, capital {settings.capital:,.10g}"
     )
-
-
-def _strategy(settings: "Backtest", document: "Document") -> "Strategy":
-    from strategies import StrategyLoadError, load
-
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # `module:Class` may be beside the user, as with `python -m`
-    chosen = settings.strategy
-    try:
-        return load(chosen.name, chosen.parameters)
-    except StrategyLoadError as error:
-        words = [*re.findall(r"parameter '(\w+)'", str(error)), *re.findall(r"^\w+: (\w+)", str(error))]
-        named = next((word for word in words if word in chosen.parameters), None)
-        place = ("strategy", "name") if named is None else ("strategy", "parameters", named)
-        raise Failure(f"{document.where(place)} {'.'.join(place)}: {error}") from error
-
-
-def _tape(settings: "Backtest", document: "Document") -> "Tape":
-    from backtests import TapeError
-    from backtests.choosing import choose
-
-    data = settings.data
-    try:
-        return choose(
-            data.sample, data.bars or (), ratings=data.ratings, signals=data.signals, instruments=data.instruments,
-            delay=data.delay, columns=data.columns, since=data.since, until=data.until, assets=data.assets,
-        )  # fmt: skip
-    except TapeError as error:
-        named = str(error).split(":", 1)[0].split(" ", 1)[0].split(".", 1)[0]
-        raise Failure(f"{document.where(('data', named))} data: {error}") from error
-    except ImportError as error:
-        raise Failure(
-            f"{error}; install what reads Parquet: pip install 'signal-trader[research]'", NOT_READY
-        ) from error
-
-
-def _replayed(settings: "Backtest", document: "Document", strategy: "Strategy", tape: "Tape") -> "Result":
-    from backtests import Costs, Limits, TapeError, replay
-    from backtests.replay import StrategyError
-
-    _check_kinds(settings, document, strategy, tape)
-    try:
-        costs = Costs(**settings.costs.model_dump())
-        limits = None if settings.limits is None else Limits(**settings.limits.model_dump())
-        with _progress(settings.strategy.name) as progress:
-            return replay(
-                strategy, tape, cash=settings.cash, costs=costs, latency=settings.latency, exits=settings.exits,
-                limits=limits, progress=progress,
-            )  # fmt: skip
-    except TapeError as error:
-        raise Failure(f"{document.where(('data',))} data: {error}") from error
-    except StrategyError as error:
-        raise Failure(f"{document.where(('strategy', 'name'))} strategy.name: {error}") from error
-
-
-def _check_kinds(settings: "Backtest", document: "Document", strategy: "Strategy", tape: "Tape") -> None:
-    """A kind that no file has would mean a strategy that never trades, in silence."""
-    there = sorted({*tape.panel.ratings, *tape.panel.signals})
-    wants = strategy.wants
-    for kind in (*wants.ratings, *wants.signals):
-        if kind not in there:
-            key = next((key for key, value in settings.strategy.parameters.items() if kind in str(value)), None)
-            place = ("strategy", "name") if key is None else ("strategy", "parameters", key)
-            near = difflib.get_close_matches(kind, there, 1, 0.5)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise Failure(
-                f"{document.where(place)} {'.'.join(place)}: the data have no ratings or signals of kind {kind!r}; "
-                f"{hint}{'there are ' + ', '.join(there) if there else 'there are none: give data.ratings or data.signals'}"
-            )
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[float], None] | None]:
-    """A bar on stderr while somebody watches; nothing otherwise."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"replaying {title}", total=1.0)
-        yield lambda share: bar.update(task, completed=share)
-
-
-def _report(result: "Result", path: Path) -> None:
-    from backtests.report import ReportError
-
-    try:
-        result.report(path)
-    except ReportError as error:
-        raise Failure(str(error), NOT_READY) from error
-    except OSError as error:
-        raise Failure(f"{path}: cannot be written: {error.strerror or error}", NOT_READY) from error
-    except ImportError as error:
-        raise Failure(f"{error}; install what draws: pip install 'signal-trader[research]'", NOT_READY) from error
 
 
 def _listed() -> list[dict[str, object]]:

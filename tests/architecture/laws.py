@@ -34,6 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "trader.app",
         "trader.cli",
+        "trader.cli_backtest",
         "trader.cli_data",
         "trader.cli_journal",
         "trader.cli_ratings",
