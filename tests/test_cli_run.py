@@ -195,7 +195,9 @@ def test_a_shadow_has_a_journal_and_a_session_of_its_own(tmp_path):
 def test_the_demo_leaves_a_run_behind_that_the_commands_can_read(tmp_path):
     told = trader("demo", "--days", 12, "--folder", tmp_path)
     words = shlex.split(" ".join(told.split()).rpartition("trader explain ")[2])
-    assert "derived_trader" in words[1], "that is what the strategy reads; the others came at the same instant"
+    assert "trader_grade" in words[1], "that is what the strategy reads; the others came at the same instant"
+    kinds = trader("journal", "facts", words[0], "--kind", "SignalReceived")
+    assert all(f"tokenmetrics/{kind}-" in kinds for kind in ("trader_grade", "trend", "regime"))
     explained = trader("explain", *words)
     for word in (": traded", "received", "known", "decided", "target", "ordered", "filled", "outcome"):
         assert word in explained
@@ -306,3 +308,28 @@ def test_a_perpetual_is_refused_by_name(tmp_path):
     settings, _ = load_run(path)
     with pytest.raises(NotTradableError, match="BTC/USDT:USDT: a perpetual or a future; only spot is built"):
         check_universe(settings, [Instrument("BTC/USDT", "gate", "BTC/USDT")])
+
+
+@pytest.mark.slow
+def test_a_deep_folder_and_a_start_that_fails_can_be_commanded_and_ended(tmp_path):
+    deep = tmp_path / ("a-folder-with-a-long-name-" * 3) / ("and-another-" * 4)
+    deep.mkdir(parents=True)
+    port, path = free_port(), deep / "run.yaml"
+    path.write_text(CONFIG.format(port=port))
+    start = [sys.executable, "-m", "trader.cli"]
+    with (tmp_path / "log").open("w") as log:
+        bot = subprocess.Popen([*start, "run", str(path), "--live"], stderr=log, cwd=ROOT)
+        until(lambda: (tmp_path / "log").read_text().count("restarting") >= 3)  # no exchange is there yet
+        venue = subprocess.Popen([*start, "loopback", "gate", "--port", str(port)], stdout=log, cwd=ROOT)
+        until(lambda: status(path).get("state") == "active", seconds=40)
+        assert len(str(path.parent / "state/rehearsal/control.sock")) > 108
+        assert "halted" in trader("halt", path)
+        venue.send_signal(signal.SIGTERM)
+        assert venue.wait(10) == 0
+        bot.send_signal(signal.SIGTERM)
+        assert bot.wait(15) == 0
+        bot = subprocess.Popen([*start, "run", str(path), "--live"], stderr=log, cwd=ROOT)
+        before = (tmp_path / "log").read_text().count("restarting")
+        until(lambda: (tmp_path / "log").read_text().count("restarting") >= before + 2)
+        bot.send_signal(signal.SIGTERM)
+        assert bot.wait(5) == 0, "in the pause between two starts it ends at once"

@@ -33,7 +33,7 @@ from trader.core.view import Strategy
 from trader.ports import Clock, Journal, Source, Venue
 from trader.ratings import feed_of
 from trader.run_settings import Run, differences, load_run, secret_of, state_folder
-from trader.runtime.control import Control
+from trader.runtime.control import Control, socket_of
 from trader.runtime.daemon import Daemon, Pace
 from trader.runtime.desk import Desk, Execution
 from trader.runtime.inbox import Inbox, Rules
@@ -193,8 +193,10 @@ def rehearse_run(facts: Sequence[Fact], settings: Run, strategy: Strategy) -> Re
     return rehearse(facts, strategy, limits=limits, costs=costs)
 
 
-async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: bool, log: Log) -> None:
-    """Recover and work until a signal ends it; whatever goes wrong ends it as well."""
+async def run_once(
+    settings: Run, strategy: Strategy, path: Path, *, is_shadow: bool, log: Log, stopping: asyncio.Event
+) -> None:  # fmt: skip
+    """Recover and work until `stopping` is set; whatever goes wrong ends it as well."""
     home, clock = path.parent, SystemClock()
     folder = _folder(settings, path, is_shadow=is_shadow)
     journal = open_journal(settings, folder, is_shadow=is_shadow)
@@ -227,7 +229,7 @@ async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: 
         daemon.sources = sources_of(
             settings, home, daemon.link_changed, folder, is_shadow=is_shadow, warn=lambda what: log.warning("ratings", what=what)
         )  # fmt: skip
-        await _work(daemon, made, market, strategy, folder, log, lambda: _tell_changes(settings, path, log))
+        await _work(daemon, made, market, strategy, folder, log, stopping)
     finally:
         if venue is not None:
             await venue.close()
@@ -236,7 +238,7 @@ async def run_once(settings: Run, strategy: Strategy, path: Path, *, is_shadow: 
 
 async def _work(
     daemon: Daemon, made: Bench, market: Market, strategy: Strategy, folder: Path, log: Log,
-    tell_changes: Callable[[], None],
+    stopping: asyncio.Event,
 ) -> None:  # fmt: skip
     desk = made.desk
     facts = await recover(desk, made.reconciler, made.inbox, made.journal, program=made.program)
@@ -252,18 +254,21 @@ async def _work(
         strategy.wants.every is not None and strategy.wants.at is not None
     ):  # of missed turns, only the last is made up for
         feed.seek(to_ns(desk.keeper.now()) - duration(strategy.wants.every))
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, tell_changes)
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, daemon.stop)
-    control = Control(folder / "control.sock", daemon.act)
+    stop = asyncio.create_task(_stop_with(daemon, stopping))
+    control = Control(socket_of(folder), daemon.act)
     await control.open()
     log.info("started", epoch=desk.keeper.epoch, facts=len(facts), latched=desk.latched)
     try:
         await daemon.run()
     finally:
+        stop.cancel()
         await control.close()
         log.info("ended")
+
+
+async def _stop_with(daemon: Daemon, stopping: asyncio.Event) -> None:
+    await stopping.wait()
+    daemon.stop()
 
 
 def _tell_changes(settings: Run, path: Path, log: Log) -> None:
@@ -284,11 +289,22 @@ def run(settings: Run, strategy: Strategy, path: Path, *, is_shadow: bool, level
     set_up(secrets_of(settings, path.parent), level=level)
     log = Log()
     try:
-        asyncio.run(
-            supervise(lambda: run_once(settings, strategy, path, is_shadow=is_shadow, log=log), SystemClock(), log)
-        )
+        asyncio.run(_supervised(settings, strategy, path, is_shadow=is_shadow, log=log))
     finally:
         lock.release()
+
+
+async def _supervised(settings: Run, strategy: Strategy, path: Path, *, is_shadow: bool, log: Log) -> None:
+    """Signals are heard from the first moment on, also while a start fails again and again."""
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: _tell_changes(settings, path, log))
+
+    async def run_it() -> None:
+        await run_once(settings, strategy, path, is_shadow=is_shadow, log=log, stopping=stopping)
+
+    await supervise(run_it, SystemClock(), log, stopping=stopping)
 
 
 def _folder(settings: Run, path: Path, *, is_shadow: bool) -> Path:

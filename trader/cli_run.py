@@ -286,8 +286,8 @@ def demo(
 ) -> None:
     """Watch the whole bot at work on this machine, without keys or network, and check it against a replay.
 
-    Real hourly candles at a loopback exchange, ratings derived from them (they are no vendor's and have no edge), messages
-    through the inbox, orders through ccxt and a socket, every fact on disk.
+    Real hourly candles at a loopback exchange; ratings derived from them (they are no vendor's and have no edge), asked from a
+    loopback of Token Metrics' API; messages through the inbox, orders through ccxt and a socket, every fact on disk.
 
     \b
     Examples:
@@ -313,9 +313,9 @@ def demo(
 
 
 def _asked(config: Path, command: "Command") -> dict[str, object]:
-    from trader.runtime.control import NoDaemonError, ask
+    from trader.runtime.control import NoDaemonError, ask, socket_of
 
-    path = state_of(config) / "control.sock"
+    path = socket_of(state_of(config))
     try:
         found = run_now(ask(path, command))
     except NoDaemonError as error:

@@ -16,6 +16,9 @@ from trader.adapters.journal_sqlite import SqliteJournal
 from trader.adapters.mqtt import Broker, MqttDownError, MqttSource
 from trader.adapters.paper_venue import PaperVenue
 from trader.adapters.payloads import compose
+from trader.adapters.ratings_store import RatingsStore
+from trader.adapters.tokenmetrics import Budget, Manner, TokenMetrics
+from trader.adapters.tokenmetrics_feed import Feeding, TokenMetricsFeed
 from trader.app import BUILDERS, Bench, bench, start
 from trader.core.costs import Costs
 from trader.core.facts import BarClosed, Fact
@@ -23,7 +26,9 @@ from trader.core.instruments import Instrument
 from trader.core.records import DiscrepancySeen
 from trader.core.risk import Limits
 from trader.core.view import Strategy
-from trader.lockstep import Carry, Instant, LockStep, MarketClock, Quote
+from trader.demo_vendor import KEY as VENDOR_KEY
+from trader.demo_vendor import ids_of, vendor_of
+from trader.lockstep import Carry, Instant, LockStep, MarketClock, News, Quote
 from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange, Market
 from trader.loopback.server import LoopbackServer, VenueClock
@@ -42,6 +47,7 @@ KEY, SECRET = "loopback-key", "loopback-secret"
 FEES = {"gate": ("received", "0.002"), "mexc": ("quote", "0.0005"), "paper": ("quote", "0.001")}
 HALF_SPREAD = 0.0005
 SOURCE = "sample"
+NAMED = {"derived_trader": "trader_grade", "derived_signal": "trend"}  # as the loopback vendor calls them
 TOPIC = "trader/v1/demo"
 CARRY_SECONDS = 10.0
 LEAST = Decimal(3)
@@ -64,6 +70,7 @@ class Stage:
     cash: Decimal = Decimal(10_000)
     half_spread: float = HALF_SPREAD
     limits: Limits | None = None
+    feeds: bool = False  # signals come from a loopback vendor through the feed, not from the tape by hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +110,15 @@ def frames_of(stage: Stage) -> "tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]"
 
 
 def tape_of(stage: Stage) -> "Tape":
-    """The same history with the same market rules as a tape, for a replay beside it."""
+    """The same history with the same market rules as a tape, for a replay beside it; as the vendor names things, where it feeds."""
     import pandas as pd
 
     from backtests.sample import LABEL
     from backtests.tape import Tape
 
     bars, ratings, signals = frames_of(stage)
+    if stage.feeds:
+        ratings, signals = (frame.assign(kind=frame["kind"].replace(NAMED)) for frame in (ratings, signals))
     rows = [
         {"asset": one.symbol, "tick": float(one.tick), "lot": float(one.lot), "min_notional": float(one.least)}
         for one in markets_of(sorted(bars["asset"].astype(str).unique()))
@@ -129,7 +138,7 @@ def instants_of(stage: Stage) -> list[Instant]:
         closing.setdefault(at + step, []).append(BarClosed(at + step, str(asset), *map(float, prices)))
         opens.setdefault(at, {})[str(asset)] = float(prices[0])
     messages: dict[datetime, list[bytes]] = {}
-    for type_, frame in (("rating", ratings), ("state", signals)):
+    for type_, frame in () if stage.feeds else (("rating", ratings), ("state", signals)):
         for at, body in _messages(frame, type_):
             messages.setdefault(at, []).append(body)
     return [
@@ -267,6 +276,27 @@ async def carrier(broker: Broker) -> AsyncIterator[Carry]:
 
 
 @asynccontextmanager
+async def feed_of(stage: Stage, clock: MarketClock, names: Sequence[str], path: Path) -> AsyncIterator[News | None]:
+    """A loopback vendor over a socket, and the feed that asks it, both on the market's clock; none where the tape tells by hand."""
+    if not stage.feeds:
+        yield None
+        return
+    store, made = RatingsStore(path), vendor_of(stage.timeframe)
+    wall = VenueClock(wall=lambda: clock.now().timestamp())
+    async with LoopbackServer(made, wall) as server:
+        manner = Manner(base=server.url, apart_seconds=0.0)
+        client = TokenMetrics(VENDOR_KEY, clock, Budget(10_000, keep=store.keep_spent), manner)
+        feeding = Feeding(
+            ids_of(list(names)), ("trading_signals", "market_metrics"), lag=timedelta(0), back_days=0, revised_days=1
+        )
+        try:
+            yield TokenMetricsFeed(client, store, clock, feeding).news
+        finally:
+            await client.close()
+            store.close()
+
+
+@asynccontextmanager
 async def _by_hand() -> AsyncIterator[None]:
     yield None
 
@@ -294,8 +324,9 @@ async def play(
         await start(desk, made.instruments, stage.cash)
         await desk.change(ACTIVE, "reconciled")
 
-        async with carrier(broker) if broker is not None else _by_hand() as carry:
-            async for instant, followed in LockStep(desk, made.inbox, clock, house.quote, carry).play(instants):
+        ways = carrier(broker) if broker is not None else _by_hand()
+        async with ways as carry, feed_of(stage, clock, names, path.with_name("ratings.db")) as news:
+            async for instant, followed in LockStep(desk, made.inbox, clock, house.quote, carry, news).play(instants):
                 if progress is not None:
                     progress(instant, made, followed)
         for track in desk.waiting():  # nothing opens after the last bar

@@ -20,6 +20,7 @@ from trader.runtime.outbox import Track
 ROUNDS = 2_000  # how often an instant is worked on before the bot counts as stuck
 Quote = Callable[[str, float], Awaitable[None]]
 Carry = Callable[[bytes], Awaitable[Message]]
+News = Callable[[], Awaitable[list[Message]]]
 
 
 class StuckError(RuntimeError):
@@ -56,13 +57,16 @@ class Instant:
 
 
 class LockStep:
-    """Plays instants to a desk. `quote` puts an asset's price in place at the exchange, `carry` brings a message, as a broker does."""
+    """Plays instants to a desk. `quote` puts an asset's price in place at the exchange, `carry` brings a message, as a broker does,
+    and `news` asks a source what it has to say at the instant that is played.
+    """
 
     def __init__(
-        self, desk: Desk, inbox: Inbox, clock: MarketClock, quote: Quote, carry: Carry | None = None
+        self, desk: Desk, inbox: Inbox, clock: MarketClock, quote: Quote, carry: Carry | None = None,
+        news: News | None = None,
     ) -> None:  # fmt: skip
         self._desk, self._inbox, self._clock, self._quote = desk, inbox, clock, quote
-        self._carry = carry or _by_hand
+        self._carry, self._news = carry or _by_hand, news or _silence
 
     async def play(self, instants: Iterable[Instant]) -> AsyncIterator[tuple[Instant, Sequence[Fact]]]:
         """Play one instant after the other, yielding what followed from each."""
@@ -76,7 +80,8 @@ class LockStep:
         if one.bars:
             followed += await self._exits(one.bars)
         receipts, publications = list[Fact](), list[Fact]()
-        messages = [await self._carry(body) for body in one.messages]
+        told = await self._news()
+        messages = [await self._carry(body) for body in (*one.messages, *(message.body for message in told))]
         for message in messages:
             taken = await self._inbox.take(message)
             receipts += taken.receipts
@@ -85,7 +90,7 @@ class LockStep:
         timers = [TimerDue(due, desk.engine.mount.name)] if due is not None and due <= one.at else []
         if one.bars or publications or timers or receipts:
             followed += await desk.tell(*one.bars, *publications, *timers, beside=receipts)
-        for message in messages:
+        for message in (*messages, *told):
             await message.acknowledge()
         if one.opens:
             for asset, price in one.opens.items():
@@ -116,6 +121,10 @@ class LockStep:
 
 async def _by_hand(body: bytes) -> Message:
     return Message("tape", "", body, _nobody)
+
+
+async def _silence() -> list[Message]:
+    return []
 
 
 async def _nobody() -> None:

@@ -42,7 +42,7 @@ prices: {prices}
 capital: 10000
 assets: [BTC/USDT, ETH/USDT, BNB/USDT, SOL/USDT, XRP/USDT]
 timeframe: 1h
-strategy: {{name: TopRated, parameters: {{kind: derived_trader, top: 3, enter: 55, band: 2%, exits: [{{fall_by: 5%}}]}}}}
+strategy: {{name: TopRated, parameters: {{kind: trader_grade, top: 3, enter: 55, band: 2%, exits: [{{fall_by: 5%}}]}}}}
 limits: {{weight_per_asset: 40%}}
 state: .
 """
@@ -71,12 +71,13 @@ def show(venue: str, days: int, folder: Path, broker: Broker | None = None) -> N
     settings, strategy = load_run(config)
     journal = state_folder(settings, config) / "journal.db"
     journal.parent.mkdir(parents=True, exist_ok=True)
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{journal}{suffix}").unlink(missing_ok=True)
+    for name in (journal, journal.with_name("ratings.db")):
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{name}{suffix}").unlink(missing_ok=True)
     since = datetime(2024, 3, 1, tzinfo=UTC)
     stage = Stage(
         strategy, venue=venue, since=since, until=since + timedelta(days=days), cash=Decimal(repr(settings.capital)),
-        limits=Limits(**settings.limits.model_dump()),
+        limits=Limits(**settings.limits.model_dump()), feeds=True,
     )  # fmt: skip
     console = Console()
     where = "on paper" if venue == "paper" else f"on a loopback {venue}"
@@ -103,7 +104,7 @@ def _played(stage: Stage, journal: Path, console: Console, broker: Broker | None
     with live as view:
 
         def progress(instant: Instant, made: Bench, followed: Sequence[Fact]) -> None:
-            _note(seen, instant, made, followed)
+            _note(seen, made, followed)
             if view is not None:
                 time.sleep(WATCH_SECONDS / seen.total)  # otherwise it is over before one has seen it
             if view is not None and time.monotonic() - seen.drawn > 0.1:
@@ -116,7 +117,7 @@ def _played(stage: Stage, journal: Path, console: Console, broker: Broker | None
         return asyncio.run(play(stage, journal, progress=progress, broker=broker))
 
 
-def _note(seen: Seen, instant: Instant, made: Bench, followed: Sequence[Fact]) -> None:
+def _note(seen: Seen, made: Bench, followed: Sequence[Fact]) -> None:
     engine = made.desk.engine
     ledger = engine.mount.ledger
     held = sum(
@@ -124,7 +125,7 @@ def _note(seen: Seen, instant: Instant, made: Bench, followed: Sequence[Fact]) -
     )
     seen.played += 1
     seen.equity.append(float(ledger.total_cash()) + held)
-    seen.counts["messages"] += len(instant.messages)
+    seen.counts["messages"] = made.desk.keeper.told[SignalReceived]
     for fact in followed:
         match fact:
             case Decided(causes=causes):

@@ -24,7 +24,7 @@ from trader.loopback.faults import Fault, Faults
 from trader.loopback.server import LoopbackServer, VenueClock
 from trader.loopback.walk import Walk
 from trader.run_settings import load_run
-from trader.runtime.control import Command, NoDaemonError, ask
+from trader.runtime.control import Command, NoDaemonError, ask, socket_of
 
 D = Decimal
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ class Rig:
 
     async def status(self):
         try:
-            return await ask(self.folder / "state" / "rig" / "control.sock", Command("status"), seconds=3)
+            return await ask(socket_of(self.folder / "state" / "rig"), Command("status"), seconds=3)
         except (NoDaemonError, ValueError):
             return None
 

@@ -85,6 +85,11 @@ class TokenMetricsFeed:
         finally:
             await self.client.close()
 
+    async def news(self) -> list[Message]:
+        """Ask for what is due now, and give what is to be handed on: for who moves the clock himself."""
+        await self.poll()
+        return [Message(SOURCE, "", body.encode(), self._acknowledge(id_)) for id_, body in self.store.outgoing()]
+
     def _acknowledge(self, id_: str) -> "Callable[[], Awaitable[None]]":
         async def acknowledge() -> None:
             self.store.note_kept(id_)

@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import os
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 NAMES = ("status", "halt", "resume", "flatten", "kill", "reconcile", "adopt", "signal", "stop")
 LONGEST = 1_000_000
 SECONDS = 30.0
+PATH_BYTES = 100  # a socket's path may have some 107
 Answer = Mapping[str, object]
 
 
@@ -20,6 +24,15 @@ class Command:
     name: str
     argument: str = ""
     key: str = ""
+
+
+def socket_of(folder: Path) -> Path:
+    """Where the socket of a run's folder is: in it, or where that path is too long for a socket, in a folder of ours for short names."""
+    path = folder / "control.sock"
+    if len(os.fsencode(path)) <= PATH_BYTES:
+        return path
+    name = sha256(os.fsencode(folder.resolve())).hexdigest()[:24]
+    return Path(tempfile.gettempdir()) / f"trader-{os.getuid()}" / f"{name}.sock"
 
 
 class NoDaemonError(Exception):
@@ -35,6 +48,9 @@ class Control:
 
     async def open(self) -> None:
         """Listen; a socket that a killed process left is replaced."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._path.parent.stat().st_uid != os.getuid():
+            raise PermissionError(f"{self._path.parent} belongs to somebody else: commands would not be ours alone")
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=LONGEST)
         self._path.chmod(0o600)

@@ -4,6 +4,7 @@ Nothing is handled while a commit is open (`turn`), and nothing is taken back: i
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -24,6 +25,7 @@ class Keeper:
         self.listeners: list[Learner] = []
         self.follow = follow
         self.written = 0  # facts since this process began
+        self.told: Counter[type[Fact]] = Counter()  # the same by kind
         self.turn = asyncio.Lock()  # what the engine learns and what is written keep one order
 
     @property
@@ -60,6 +62,7 @@ class Keeper:
                     raise
                 await self.clock.sleep(min(0.05 * 2**attempt, 5.0))
         self.written += len(facts)
+        self.told.update(type(fact) for fact in facts)
         for fact in facts:
             for listener in self.listeners:
                 listener(fact)
