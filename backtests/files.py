@@ -1,4 +1,4 @@
-"""Reading frames from Parquet and CSV files, one file or a folder of them."""
+"""Frames from and to Parquet and CSV files, one file or a folder of them."""
 
 from pathlib import Path
 
@@ -28,3 +28,24 @@ def read_frame(path: Path) -> pd.DataFrame:
         ) from error
     except (OSError, ValueError) as error:
         raise TapeError(f"{path}: cannot be read: {error}") from error
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as Parquet or CSV, whole or not at all; raises TapeError."""
+    if path.suffix not in {".parquet", ".csv"}:
+        raise TapeError(f"{path}: cannot write {path.suffix or 'a file without ending'}; give .parquet or .csv")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        if path.suffix == ".parquet":
+            frame.to_parquet(part, index=False)
+        else:
+            frame.to_csv(part, index=False)
+        part.replace(path)
+    except ImportError as error:
+        raise TapeError(
+            f"{path}: writing Parquet needs pyarrow; install the extra: pip install 'signal-trader[research]'"
+        ) from error
+    except OSError as error:
+        raise TapeError(f"{path}: cannot be written: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -181,3 +181,81 @@ def run_now(run, name, path):
         check=False,
     )
     return done.stdout
+
+
+MAP = """\
+version: 1
+source: scores
+kind: score
+columns: {asset: symbol, as_of: date, value: score}
+assets: {BTC: BTC/USDT, ETH: ETH/USDT}
+delay: 25h
+store: ratings.db
+"""
+SCORES = """\
+symbol,date,score
+BTC,2024-01-01,50
+ETH,2024-01-01,60.5
+BTC,2024-01-02,
+DOGE,2024-01-02,1
+BTC,2024-01-03,70
+"""
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_another_vendors_file_is_imported_once_and_exported_for_a_backtest(tmp_path, run, suffix):
+    import pandas as pd
+
+    from backtests.files import read_frame
+
+    plain, file, mapping = tmp_path / "plain.csv", tmp_path / f"scores.{suffix}", tmp_path / "map.yaml"
+    plain.write_text(SCORES)
+    frame = pd.read_csv(plain)
+    if suffix == "csv":
+        file.write_text(SCORES)
+    elif suffix == "json":
+        frame.to_json(file, orient="records")
+    else:
+        frame.to_parquet(file)
+    mapping.write_text(MAP)
+    assert "3 rows read, 3 of them news, known 25h after what they describe" in run(
+        "ratings", "import", file, "--map", mapping
+    )
+    assert "3 rows read, 0 of them news" in run("ratings", "import", file, "--map", mapping)
+    vendor_file = tmp_path / "vendor.yaml"
+    config(vendor_file, 1)
+    shown = run("ratings", "show", vendor_file, "--at", "2024-01-02T01:00")
+    assert re.search(r"BTC/USDT +score +2024-01-01 +50 .*known by rule", shown)
+    assert "score" not in run("ratings", "show", vendor_file, "--at", "2024-01-02T00:59")
+    out = tmp_path / "out.parquet"
+    assert "3 rows" in run("ratings", "export", vendor_file, out)
+    found = read_frame(out)
+    assert list(found.columns) == ["asset", "kind", "as_of", "known_at", "value"]
+    assert (found["known_at"] - found["as_of"]).unique().tolist() == [pd.Timedelta("25h")]
+    plain.write_text(SCORES.replace("BTC,2024-01-01,50", "BTC,2024-01-01,55"))
+    assert "1 of them news" in run("ratings", "import", plain, "--map", mapping)
+    counts = [
+        run("ratings", "export", vendor_file, tmp_path / "x.csv", "--revisions", which)
+        for which in ("all", "first", "last")
+    ]
+    assert [one.split()[0] for one in counts] == ["4", "3", "3"]
+    last = read_frame(tmp_path / "x.csv")
+    assert set(last[last["as_of"].str.startswith("2024-01-01") & (last["asset"] == "BTC/USDT")]["value"]) == {55.0}
+
+
+def test_a_file_that_does_not_say_when_it_was_known_is_refused_without_a_delay(tmp_path, run):
+    file, mapping = tmp_path / "scores.csv", tmp_path / "map.yaml"
+    file.write_text(SCORES)
+    mapping.write_text(MAP.replace("delay: 25h\n", ""))
+    assert "decides every result" in run("ratings", "import", file, "--map", mapping, code=2)
+    mapping.write_text(MAP.replace("value: score", "value: points"))
+    assert "no column 'points' for value; it has symbol, date, score" in run(
+        "ratings", "import", file, "--map", mapping, code=2
+    )
+    mapping.write_text(MAP.replace("as_of: date", "as_of: date, known_at: seen"))
+    file.write_text("symbol,date,score,seen\nBTC,2024-01-02,1,2024-01-01\n")
+    assert "row 1: BTC is known at" in run("ratings", "import", file, "--map", mapping, code=2)
+    file.write_text("symbol,date,score,seen\nBTC,soon,1,2024-01-01\n")
+    assert "column 'date'" in run("ratings", "import", file, "--map", mapping, code=2)
+    mapping.write_text(MAP + "colums: {}\n")
+    assert "did you mean columns" in run("ratings", "import", file, "--map", mapping, code=2)

@@ -115,8 +115,8 @@ def show(
     _tell(found)
 
 
-@ratings.command(epilog=CODES)
-def revisions(config: VendorFile, asset: Asset, kind: KindOption = "") -> None:
+@ratings.command("revisions", epilog=CODES)
+def revisions_(config: VendorFile, asset: Asset, kind: KindOption = "") -> None:
     """Show values that were changed after they were first seen.
 
     \b
@@ -144,6 +144,70 @@ def gaps(config: VendorFile, asset: Asset, kind: KindOption = "") -> None:
             if one.asset == asset and kind in {"", one.kind}:
                 for first, last in store.gaps(one.source, one.kind, one.asset):
                     print(f"{one.kind}: {first:%Y-%m-%d} to {last:%Y-%m-%d} ({(last - first).days + 1} days)")
+
+
+@ratings.command("import", epilog=CODES)
+def import_(
+    file: Annotated[Path, typer.Argument(help="A CSV, Parquet or JSON file.", show_default=False)],
+    mapping: Annotated[
+        Path, typer.Option("--map", help="The YAML file that says what its columns are.", show_default=False)
+    ],
+) -> None:
+    """Take another vendor's ratings into the store. Where the file does not say since when a row was known, a delay must be given.
+
+    \b
+    Example:
+      trader ratings import scores.csv --map config/import.yaml
+    """
+    from backtests import TapeError
+    from backtests.vendors import now, observations_in
+    from trader.adapters.ratings_store import RatingsStore
+    from trader.settings import SettingsError, load
+    from trader.vendor_settings import Import
+
+    try:
+        settings, _ = load(Import, mapping)
+        found = observations_in(
+            file, source=settings.source, type_=settings.type, kind=settings.kind, columns=settings.columns, assets=settings.assets,
+            delay=settings.delay, observed_at=now(),
+        )  # fmt: skip
+    except (SettingsError, TapeError) as error:
+        raise Failure(str(error)) from error
+    store = RatingsStore((mapping.parent / settings.store).resolve())
+    try:
+        news = store.append(found)
+    finally:
+        store.close()
+    assumed = (
+        f", known {settings.delay} after what they describe"
+        if settings.delay and any(one.is_assumed for one in found)
+        else ""
+    )
+    print(f"{len(found)} rows read, {news} of them news{assumed}")
+
+
+@ratings.command(epilog=CODES)
+def export(
+    config: VendorFile,
+    file: Annotated[Path, typer.Argument(help="A .parquet or .csv file.", show_default=False)],
+    revisions: Annotated[str, typer.Option(help="all, first or last: which values of a day that was revised.")] = "all",
+) -> None:
+    """Write what was seen as a file for backtests, each row with the instant since when it was known.
+
+    \b
+    Examples:
+      trader ratings export config/tokenmetrics.yaml ratings.parquet
+      trader ratings export config/tokenmetrics.yaml first.csv --revisions first
+    """
+    from backtests import TapeError
+    from backtests.vendors import export as write
+
+    with _opened(config) as (_, store):
+        try:
+            count = write(file, store.rows(), revisions=revisions)
+        except TapeError as error:
+            raise Failure(str(error)) from error
+    print(f"{count} rows in {file}")
 
 
 @contextmanager

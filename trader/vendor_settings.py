@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from trader import setting_values as read
-from trader.settings import Count, Duration, File, Layout, Names, SettingsError, load
+from trader.settings import Columns, Count, Duration, File, Layout, Names, SettingsError, load
 from trader.yaml_source import Document
 
 Secret = Annotated[SecretStr, BeforeValidator(str)]
@@ -35,6 +35,27 @@ class Vendor(Layout):
     lag: Duration = Field("1h", description="how long after its day a row of history counts as known")
     allow: Names | None = Field(None, description="fields that are unknown here and may be left out")
     store: File = Field(Path("../state/ratings.db"), description="where what was seen is kept")
+
+
+class Import(Layout):
+    """How a file of another vendor's ratings is read."""
+
+    model_config = SettingsConfigDict(title="trader ratings import")
+
+    version: Annotated[Literal[1], BeforeValidator(read.version)] = Field(description="version of this layout: 1")
+    source: Word = Field(description="who says it")
+    kind: Word | None = Field(None, description="of all rows; none = a column says it")
+    type: Annotated[Literal["rating", "state", "event"], BeforeValidator(read.one_of("rating", "state", "event"))] = (
+        Field("rating", description="rating, state or event")
+    )
+    columns: Columns = Field(
+        default_factory=dict, description="our column name: the file's; asset, kind, as_of, known_at, value"
+    )
+    assets: dict[str, str] = Field(
+        default_factory=dict, description="the file's name of an asset: ours; none = as they are"
+    )
+    delay: Duration | None = Field(None, description="known_at = as_of + delay, for files without that column")
+    store: File = Field(Path("../state/ratings.db"), description="where it is kept")
 
 
 def load_vendor(path: Path, known: tuple[str, ...]) -> tuple[Vendor, Document]:
