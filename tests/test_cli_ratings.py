@@ -259,3 +259,44 @@ def test_a_file_that_does_not_say_when_it_was_known_is_refused_without_a_delay(t
     assert "column 'date'" in run("ratings", "import", file, "--map", mapping, code=2)
     mapping.write_text(MAP + "colums: {}\n")
     assert "did you mean columns" in run("ratings", "import", file, "--map", mapping, code=2)
+
+
+@pytest.mark.slow
+def test_assets_are_compared_with_the_vendor_and_the_venue(tmp_path, run):
+    port = free_port()
+    venue = subprocess.Popen(
+        [sys.executable, "-m", "trader.cli", "loopback", "gate", "--port", str(port)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(port)
+        with vendor("--at", "2024-03-01T01:00") as vendor_port:
+            path = config(tmp_path / "vendor.yaml", vendor_port)
+            words = (
+                "assets",
+                "check",
+                path,
+                "--venue",
+                "gate",
+                "--url",
+                f"http://127.0.0.1:{port}",
+                "--within",
+                "0.05",
+            )
+            told = run(*words)
+            assert len(re.findall(r"good", told)) == 3, told
+            assert re.search(r"BTC/USDT +3375 +BTC Btc +6[0-9]{4}", told)
+            text = path.read_text()
+            path.write_text(
+                text.replace("ETH/USDT: 3306", "ETH/USDT: 17528").replace("SOL/USDT: 3988", "LTC/USDT: 3377")
+            )
+            said = run(*words, code=4)
+            assert "2 of 3 assets are doubtful" in said
+            path.write_text(text.replace("SOL/USDT: 3988", "SOL/USDT: 4242"))
+            assert "1 of 3" in run(*words, code=4)
+            path.write_text(text.replace("ETH/USDT: 3306", "ETH/USDT: 3369") + "renamed: {ETH/USDT: XRP}\n")
+            assert "1 of 3" in run(*words, code=4), "the name is meant, the price is another coin's"
+    finally:
+        venue.terminate()
+        assert venue.wait(10) == 0

@@ -1,11 +1,15 @@
 """A loopback vendor with the bundled ratings: DERIVED FROM PRICES, no vendor's and without edge. What it says of them is said as the API would."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from backtests.sample import frames
 from trader.loopback.vendor import Published, Token, Vendor
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIXED_DAY = date(1970, 1, 1)  # of rows that describe no day: each newer one takes the place of the one before
 KEY = "tm-loopback-0000-0000-0000-000000000000"
 IDS = {"BTC/USDT": 3375, "ETH/USDT": 3306, "SOL/USDT": 3988, "XRP/USDT": 3369, "LTC/USDT": 3377}
 FIRST_ID = 90_001  # of tokens whose real id is not known here
@@ -20,7 +24,7 @@ def ids_of(assets: list[str]) -> dict[str, int]:
 
 def vendor_of(timeframe: str = "1d", key: str = KEY, *, later: timedelta = timedelta(0)) -> Vendor:
     """The vendor, with every row published when the sample says that it was known; `later` moves all of it in time."""
-    _, ratings, signals = frames(timeframe)
+    bars, ratings, signals = frames(timeframe)
     rows: dict[tuple[str, datetime, datetime], dict[str, float]] = {}
     for frame in (ratings, signals):
         frame = frame.assign(as_of=frame["as_of"] + later, known_at=frame["known_at"] + later)
@@ -43,7 +47,18 @@ def vendor_of(timeframe: str = "1d", key: str = KEY, *, later: timedelta = timed
         if grade is not None:
             highs.setdefault((as_of, known_at), []).append(grade >= 60)
     made.publish(_market(highs))
+    made.publish(_prices(bars, ids, later + (timedelta(hours=1) if timeframe == "1h" else timedelta(days=1))))
     return made
+
+
+def _prices(bars: "pd.DataFrame", ids: dict[str, int], later: timedelta) -> list[Published]:
+    """What each token costs: the close of each bar, seen so much later than the bar's open."""
+    rows = bars[["ts", "asset", "close"]].itertuples(index=False)
+    return [
+        Published("price", ids[str(asset)], FIXED_DAY, round((at + later).timestamp() * 1_000), {"CURRENT_PRICE": float(close)})
+        for at, asset, close in rows
+        if str(asset) in ids
+    ]  # fmt: skip
 
 
 def _rows(

@@ -31,6 +31,9 @@ class Vendor(Layout):
     limit: Count = Field(100, description="rows that one answer may hold")
     apart: Duration = Field("2s", description="between two requests")
     assets: dict[str, int] = Field(description="our asset: the vendor's token id; a ticker alone names several tokens")
+    renamed: dict[str, str] = Field(
+        default_factory=dict, description="our asset: the vendor's symbol, where it differs and is meant"
+    )
     endpoints: Names = Field(("trading_signals",), description="what is asked for")
     lag: Duration = Field("1h", description="how long after its day a row of history counts as known")
     allow: Names | None = Field(None, description="fields that are unknown here and may be left out")

@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "trader.app",
+        "trader.asset_map",
         "trader.cli",
         "trader.cli_backtest",
         "trader.cli_data",
@@ -55,7 +56,7 @@ TOP_ROOMS = FLOORS[-1]  # `app` and `cli` hand the rooms below to each other; th
 OUTSIDE: dict[str, tuple[tuple[str, ...], str]] = {
     "numpy": (("trader/core/*", "strategies/*", "backtests/*"), "columns of bars and ratings"),
     "pandas": (
-        ("backtests/*", "trader/demo.py"),
+        ("backtests/*", "trader/demo.py", "trader/demo_vendor.py"),
         "frames at the notebook face; costs 0.4 s of import, so never below it",
     ),
     "pyarrow": (("backtests/*",), "reading Parquet"),

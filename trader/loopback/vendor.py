@@ -75,10 +75,13 @@ class Vendor:
     asked: list[str] = field(default_factory=list)
     spent: dict[str, int] = field(default_factory=dict)
     _minutes: list[int] = field(default_factory=list)
+    _paths: dict[str, list[Published]] = field(default_factory=dict)
 
     def publish(self, rows: Iterable[Published]) -> None:
         """Let rows be seen from their instants on; one of the same path, token and day revises the one before."""
-        self.rows += rows
+        for one in rows:
+            self.rows.append(one)
+            self._paths.setdefault(one.path, []).append(one)
 
     def connect(self, path: str, asked: Mapping[str, str], now_ms: int) -> Stream | None:
         """There are no streams of ratings."""
@@ -118,9 +121,11 @@ class Vendor:
         if page < 1 and quirks.page_zero == "refuse":
             return _no(422, "page must be at least 1")
         page = 1 if quirks.pages == "repeat" else max(page, 1)
+        if path == "price" and "token_id" not in asked:
+            return _no(400, "token_id is required")
         if path == "tokens":
             rows = self._listing(version, asked)
-        elif path in DATED or any(one.path == path for one in self.rows):
+        elif path in DATED or path in self._paths:
             begin, end = ("startDate", "endDate") if version == "v2" else ("start_date", "end_date")
             span = self._span(asked.get(begin), asked.get(end))
             if span is None:
@@ -150,8 +155,8 @@ class Vendor:
             names = set(asked["symbol"].split(","))
             ids |= {one.id for one in self.tokens if one.symbol in names}
         newest: dict[tuple[int, date], Published] = {}
-        for one in self.rows:
-            if one.path != path or one.at_ms > now_ms or (ids and one.token not in ids):
+        for one in self._paths.get(path, ()):
+            if one.at_ms > now_ms or (ids and one.token not in ids):
                 continue
             if (span[0] is not None and one.day < span[0]) or (span[1] is not None and one.day > span[1]):
                 continue
