@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backtests.replay import replay
+from backtests.reported import instants
 from trader.core.costs import Costs
-from trader.core.history import Arrivals, Floats, Panel
-from trader.core.instants import DAY, duration
+from trader.core.history import Arrivals, Floats, Instants, Panel
+from trader.core.instants import DAY, duration, from_ns, to_ns
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from backtests.result import Result
     from backtests.tape import Tape
@@ -68,6 +72,7 @@ class Luck:
     better: int
     median: float
     p: float
+    growths: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
@@ -84,13 +89,22 @@ class Audit:
     deflated: float | None
     trials: int
     missing: list[tuple[str, int, int]]
+    years: list[tuple[int, Information]] = field(default_factory=list)
+    curves: list[tuple[str, Instants, Floats]] = field(default_factory=list, repr=False)
     warnings: list[str] = field(default_factory=list)
     verdict: str = ""
     reasons: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as plain data."""
-        return asdict(self)
+        """All of it as plain data, without the curves."""
+        return asdict(replace(self, curves=[]))
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write it as one self-contained page; raises ReportError."""
+        from backtests.audit_page import render  # noqa: PLC0415 - only who draws needs it
+        from backtests.report import write_page  # noqa: PLC0415
+
+        return write_page(render(self), path)
 
     def summary(self) -> str:
         """The verdict, the three numbers that matter, and the tables behind them."""
@@ -144,15 +158,16 @@ def audit(
         return found
 
     given = run(tape)
-    delays = [_told("on its own day", run(tape.retold(_same_day))), _told("as given", given)]
-    delays += [_told(f"{name} later", run(tape.retold(_later(duration(name))))) for name in DELAYS]
+    runs = [("on its own day", run(tape.retold(_same_day))), ("as given", given)]
+    runs += [(f"{name} later", run(tape.retold(_later(duration(name))))) for name in DELAYS]
+    delays = [_told(name, one) for name, one in runs]
     priced = [_told(f"x{times:g}", given if times == 1 else run(tape, _times(costs, times))) for times in MULTIPLES]
     information = _information(tape.panel, sorted({*strategy.wants.ratings} or {*tape.panel.ratings}))
     luck = _luck(tape, run, delays[1].growth, permutations, seed) if permutations and _has_ratings(tape) else None
     found = Audit(
         strategy=repr(strategy), label=tape.label or "", assumed=f"known {given.stats['delay_assumed']} after what it describes (median)",
         delays=delays, information=information, luck=luck, costs=priced, deflated=_deflated(given, trials), trials=trials,
-        missing=_missing(tape.panel),
+        missing=_missing(tape.panel), years=_years(tape.panel, information), curves=[_curve(*one) for one in runs],
     )  # fmt: skip
     if not tape.panel.delisted_ns:
         found.warnings.append(
@@ -165,6 +180,13 @@ def audit(
 def _told(name: str, result: Result) -> Run:
     stats = result.stats
     return Run(name, 1 + float(stats["total_return"]), float(stats["sharpe"]), int(stats["n_trades"]))
+
+
+def _curve(name: str, result: Result) -> tuple[str, Instants, Floats]:
+    """Growth over time, in doublings."""
+    equity = result.equity
+    grown = np.maximum(equity.to_numpy(dtype=float) / result.cash_start, 1e-9)
+    return name, instants(equity.index), np.log2(grown)
 
 
 def _has_ratings(tape: Tape) -> bool:
@@ -206,7 +228,24 @@ def _information(panel: Panel, kinds: Sequence[str]) -> list[Information]:
     return found
 
 
-def _edge(panel: Panel, kind: str, days: int) -> tuple[float, float, int] | None:
+def _years(panel: Panel, information: Sequence[Information]) -> list[tuple[int, Information]]:
+    """The strongest kind year by year, at the horizon at which it is strongest."""
+    if not information:
+        return []
+    best = max(information, key=lambda one: abs(one.t))
+    known = panel.ratings[best.kind].known_ns
+    found = []
+    for year in range(from_ns(int(known[0])).year, from_ns(int(known[-1])).year + 1):
+        begin, end = (to_ns(datetime(one, 1, 1, tzinfo=UTC)) for one in (year, year + 1))
+        edge = _edge(panel, best.kind, best.days, begin, end)
+        if edge is not None:
+            found.append((year, Information(best.kind, best.days, *edge)))
+    return found
+
+
+def _edge(
+    panel: Panel, kind: str, days: int, since_ns: int = -(2**62), until_ns: int = 2**62
+) -> tuple[float, float, int] | None:  # fmt: skip
     """Rank correlation of a rating with the return that could be had: from the first open at which it was known, over some days.
 
     Across assets where five or more are rated at once, else over time. Spans do not overlap. Answers mean, t value, and dates.
@@ -219,7 +258,7 @@ def _edge(panel: Panel, kind: str, days: int) -> tuple[float, float, int] | None
     free_ns = -1
     for at in np.unique(rows.known_ns).tolist():
         begin = int(panel.opens_ns.searchsorted(at))
-        if at < free_ns or begin >= panel.size:
+        if at < free_ns or begin >= panel.size or not since_ns <= at < until_ns:
             continue
         end = int(panel.opens_ns.searchsorted(int(panel.opens_ns[begin]) + days * DAY))
         if end >= panel.size:
@@ -268,7 +307,7 @@ def _luck(
         found.append(1 + float(run(tape.retold(change)).stats["total_return"]))
     better = sum(one >= growth for one in found)
     how = "ratings given to other assets of the day" if is_across else "ratings moved to other days"
-    return Luck(how, permutations, better, float(np.median(found)), (better + 1) / (permutations + 1))
+    return Luck(how, permutations, better, float(np.median(found)), (better + 1) / (permutations + 1), tuple(found))
 
 
 def _given_away(lot: np.random.Generator) -> Callable[[str, Arrivals], Arrivals]:

@@ -59,8 +59,12 @@ class ReportError(Exception):
 
 def write(result: Reported, path: str | os.PathLike[str]) -> Path:
     """Write the report and give its path; on failure raise `ReportError` and leave what was there untouched."""
+    return write_page(render(result), path)
+
+
+def write_page(text: str, path: str | os.PathLike[str]) -> Path:
+    """Write a page whole or not at all; raises `ReportError`."""
     target = Path(path)
-    text = render(result)
     temporary: Path | None = None
     try:
         if target.is_dir():

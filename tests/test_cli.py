@@ -294,14 +294,20 @@ def test_progress_is_silent_when_nobody_watches(run, tmp_path):
 
 @pytest.mark.slow
 def test_an_audit_answers_in_words_and_as_json(run, tmp_path):
-    code, out, _ = run(
-        "audit", str(ROOT / "config/backtest.yaml"), "--permutations", "5", "--json", str(tmp_path / "audit.json")
-    )
+    files = {name: tmp_path / f"audit.{name}" for name in ("json", "html")}
+    words = ("audit", str(ROOT / "config/backtest.yaml"), "--permutations", "5")
+    code, out, _ = run(*words, "--json", str(files["json"]), "--report", str(files["html"]))
     assert code == 0
     assert out.startswith("VERDICT: ")
     assert "known on its own day it would have made" in out
     found = json.loads((tmp_path / "audit.json").read_text())
     assert (found["verdict"], found["luck"]["trials"]) == (out.splitlines()[0].removeprefix("VERDICT: "), 5)
+    page = files["html"].read_text()
+    assert found["verdict"] in page
+    assert page.count("<section>") >= 4
+    assert "http" not in page
+    years = [year for year, _ in found["years"]]
+    assert years == sorted(years) != []
     assert [one["name"] for one in found["delays"]][:2] == ["on its own day", "as given"]
     code, _, said = run("audit", str(tmp_path / "nowhere.yaml"))
     assert (code, "nowhere.yaml" in said) == (2, True)

@@ -15,7 +15,7 @@ from trader.cli_shared import CODES
 from trader.output import NOT_READY, Failure, backtest_json, check_writable, plain, write
 
 if TYPE_CHECKING:
-    from backtests import Result, Tape
+    from backtests import Audit, Result, Tape
     from trader.core.view import Strategy
     from trader.settings import Backtest
     from trader.yaml_source import Document
@@ -92,6 +92,9 @@ def audit(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write it as JSON; - is stdout.", show_default=False)
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write it as an HTML page.", show_default=False)
+    ] = None,
 ) -> None:
     """Ask whether a backtest's result is real: what it owes to the delay assumed, to information, to luck and to costs.
 
@@ -102,6 +105,7 @@ def audit(
     Examples:
       trader audit config/backtest.yaml
       trader audit config/backtest.yaml --permutations 500 --trials 40 --json audit.json
+      trader audit config/backtest.yaml --report audit.html
     """
     from backtests import Costs, Limits
     from backtests import audit as ask
@@ -112,7 +116,8 @@ def audit(
         settings, document = load_backtest(config)
     except SettingsError as error:
         raise Failure(str(error)) from error
-    check_writable("--json", json_file)
+    for option, path in (("--json", json_file), ("--report", report)):
+        check_writable(option, path)
     strategy, tape = strategy_of(settings, document), tape_of(settings, document)
     check_kinds(settings, document, strategy, tape)
     limits = None if settings.limits is None else Limits(**settings.limits.model_dump())
@@ -126,6 +131,8 @@ def audit(
         raise Failure(f"{document.where(('strategy', 'name'))} strategy.name: {error}") from error
     if json_file is not None:
         write(json_file, json.dumps(plain(found.as_dict()), indent=2) + "\n")
+    if report is not None:
+        _report(found, report)
     print(found.summary(), file=sys.stderr if str(json_file) == "-" else sys.stdout)
 
 
@@ -218,7 +225,7 @@ def _progress(title: str) -> Iterator[Callable[[float], None] | None]:
         yield lambda share: bar.update(task, completed=share)
 
 
-def _report(result: "Result", path: Path) -> None:
+def _report(result: "Result | Audit", path: Path) -> None:
     from backtests.report import ReportError
 
     try:
