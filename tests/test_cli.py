@@ -311,3 +311,15 @@ def test_an_audit_answers_in_words_and_as_json(run, tmp_path):
     assert [one["name"] for one in found["delays"]][:2] == ["on its own day", "as given"]
     code, _, said = run("audit", str(tmp_path / "nowhere.yaml"))
     assert (code, "nowhere.yaml" in said) == (2, True)
+
+
+EXAMPLES = sorted((ROOT / "config" / "vendor").glob("*.yaml"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXAMPLES, ids=[one.stem for one in EXAMPLES])
+def test_each_example_of_a_vendors_strategy_runs_and_trades(run, path, tmp_path):
+    code, out, said = run("backtest", str(path), "--json", str(tmp_path / "out.json"))
+    assert code == 0, said
+    assert "derived from prices" in out
+    assert json.loads((tmp_path / "out.json").read_text())["stats"]["n_trades"] > 20
