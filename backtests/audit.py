@@ -160,6 +160,8 @@ def audit(
     given = run(tape)
     runs = [("on its own day", run(tape.retold(_same_day))), ("as given", given)]
     runs += [(f"{name} later", run(tape.retold(_later(duration(name))))) for name in DELAYS]
+    if any(len(_first_seen(kind, rows).value) < len(rows.value) for kind, rows in tape.panel.ratings.items()):
+        runs.append(("first seen only", run(tape.retold(_first_seen))))
     delays = [_told(name, one) for name, one in runs]
     priced = [_told(f"x{times:g}", given if times == 1 else run(tape, _times(costs, times))) for times in MULTIPLES]
     information = _information(tape.panel, sorted({*strategy.wants.ratings} or {*tape.panel.ratings}))
@@ -205,6 +207,13 @@ def _moved(rows: Arrivals, known: Any) -> Arrivals:  # noqa: ANN401 - an int64 c
 def _same_day(_kind: str, rows: Arrivals) -> Arrivals:
     """As if a rating were known when its day began: the look-ahead that a naive backtest makes."""
     return _moved(rows, rows.as_of_ns.copy())
+
+
+def _first_seen(_kind: str, rows: Arrivals) -> Arrivals:
+    """Without revisions: of each asset and as_of only what was known first."""
+    pairs = np.stack([rows.asset, rows.as_of_ns])
+    kept = np.sort(np.unique(pairs, axis=1, return_index=True)[1])
+    return Arrivals(rows.known_ns[kept], rows.as_of_ns[kept], rows.asset[kept], rows.value[kept], rows.wakes_ns[kept])
 
 
 def _later(by_ns: int) -> Callable[[str, Arrivals], Arrivals]:

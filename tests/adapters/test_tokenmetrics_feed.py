@@ -217,3 +217,24 @@ async def test_a_wrong_key_stops_the_feed_and_a_spent_quota_makes_it_wait(tmp_pa
     await live(one, clock, clock.now() + timedelta(hours=5), Random(1))
     assert (links[0][0], "429" in links[0][1]) == (False, True)
     assert sum(store.spent().values()) < 1 + 4 * 6, "it is asked again every hour, not every minute"
+
+
+async def test_a_flip_that_was_missed_is_kept_and_healed_by_the_trend_and_not_told_as_news(tmp_path):
+    vendor = Vendor(KEY, [Token(token, asset[:3], asset[:3]) for asset, token in ASSETS.items()])
+    for n in range(5):
+        day = date(2024, 3, 1) + timedelta(days=n)
+        for token in ASSETS.values():
+            values = {
+                "TRADING_SIGNAL": -1 if n == 1 else 0,
+                "TOKEN_TREND": 1 if n == 0 else -1,
+                "TM_TRADER_GRADE": 70.0,
+            }
+            vendor.publish([Published("trading-signals", token, day, ending(day) + HOUR_MS // 2, values)])
+    clock, store = Simulated(START + timedelta(days=5, hours=3)), RatingsStore(tmp_path / "ratings.db")
+    one, _, _ = feed(vendor, clock, store, Random(1), chance=0.0)
+    got = await live(one, clock, clock.now() + timedelta(minutes=1), Random(1))
+    notices = [Payloads().read(message.body) for message in got]
+    assert {row.as_of.day for row in store.rows(kind="flip")} == {2}
+    assert "event" not in {notice.type for notice in notices}
+    newest = max((notice for notice in notices if notice.type == "state"), key=lambda notice: notice.said[0].as_of)
+    assert {said.value for said in newest.said} == {-1.0}

@@ -142,3 +142,17 @@ def test_more_trials_make_the_same_result_less_of_one():
     tape, strategy = sample("1d"), load("RatingBand", {"kind": "derived_trader", "size": 0.02})
     few, many = (audit(strategy, tape, permutations=0, trials=count).deflated for count in (1, 1_000))
     assert 0 <= many < few <= 1
+
+
+def test_a_result_that_lives_from_revisions_is_shown_without_them():
+    bars, gains, stamps = market()
+    lot = np.random.default_rng(3)
+    later = np.full_like(gains, np.nan)
+    later[:-3] = gains[3:]
+    noise = rated(ranked(lot.normal(size=gains.shape)), stamps, known=pd.Timedelta("25h"))
+    revised = rated(np.where(np.isnan(later), np.nan, ranked(later)), stamps, known=pd.Timedelta("47h"))
+    found = asked(pd.concat([noise, revised], ignore_index=True).sort_values("known_at"), bars)
+    runs = {one.name: one.growth for one in found.delays}
+    assert "first seen only" in runs
+    assert "first seen only" not in {one.name for one in asked(noise, bars).delays}
+    assert runs["first seen only"] < 2
