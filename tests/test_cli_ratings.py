@@ -162,6 +162,8 @@ def test_a_bot_trades_on_what_the_vendor_says_while_it_runs(tmp_path, run):
             }
             links = [json.loads(line) for line in run("journal", "facts", path, "--kind", "LinkChanged").splitlines()]
             assert ("tokenmetrics", True) in {(fact["link"], fact["is_up"]) for fact in links}
+            links = json.loads(run("status", path, "--json"))["links"]
+            assert (links["tokenmetrics"]["is_up"], links["market"]["is_up"]) == (True, True)
             store = RatingsStore(tmp_path / "ratings.db")
             assert store.outgoing() == []
             store.close()

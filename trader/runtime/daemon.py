@@ -75,6 +75,7 @@ class Daemon:
     _good_at: float | None = None
     _wants_reconcile: bool = True
     _lag: float = 0.0
+    _links: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         desk = self.desk
@@ -127,6 +128,7 @@ class Daemon:
     def link_changed(self, link: str, is_up: bool, why: str) -> None:
         """Note that a connection came or went; afterwards the account is compared."""
         self._wants_reconcile = self._wants_reconcile or is_up
+        self._links[link] = {"is_up": is_up, "why": why, "since": f"{self.desk.keeper.now():%Y-%m-%d %H:%M:%S}"}
         if not self._line.full():
             self._line.put_nowait(LinkChanged(self.desk.keeper.now(), link, is_up, why))
 
@@ -333,7 +335,7 @@ class Daemon:
             "market_seconds_ago": None if self.market is None else round(now - self.market.heard_at, 1),
             "off": {code: str(amount) for code, amount in self.reconciler.off.items() if amount},
             "streams": {"market": self.market is not None and self.market.is_streaming, "account": self.account.is_streaming},
-            "loop_lag_seconds": round(self._lag, 3),
+            "links": self._links, "loop_lag_seconds": round(self._lag, 3),
         }  # fmt: skip
 
     # Housekeeping
