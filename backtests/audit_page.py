@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,12 +12,32 @@ from backtests.charts import Line, chart
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backtests.audit import Audit, Information, Run
+    from backtests.information import Information
 
 LOOKS = {"on its own day": "loss", "as given": "main", "1d later": "plain"}
 
 
-def render(found: Audit) -> str:
+class Audited(Protocol):
+    """What the page reads of an audit."""
+
+    strategy: str
+    label: str
+    assumed: str
+    verdict: str
+    reasons: list[str]
+    warnings: list[str]
+    trials: int
+    delays: list[Any]
+    costs: list[Any]
+    luck: Any
+    information: list[Information]
+    years: list[tuple[int, Information]]
+    curves: list[tuple[str, Any, Any]]
+    deflated: float | None
+    missing: list[tuple[str, int, int]]
+
+
+def render(found: Audited) -> str:
     """The page."""
     same, given = found.delays[0], found.delays[1]
     best = max(found.information, key=lambda one: abs(one.t), default=None)
@@ -46,7 +66,7 @@ def render(found: Audit) -> str:
     return page.page("Audit", [*head, delay, _information(found), *_luck(found), _costs(found), *_rest(found)])
 
 
-def _runs(what: str, runs: Sequence[Run]) -> str:
+def _runs(what: str, runs: Sequence[Any]) -> str:
     rows = [(one.name, f"{one.growth:,.3f}x", f"{one.sharpe:.2f}", f"{one.trades:,}") for one in runs]
     return page.table([what, "growth", "Sharpe", "round trips"], rows, numbers_from=1)
 
@@ -55,7 +75,7 @@ def _told(one: Information) -> tuple[str, str, str]:
     return f"{one.correlation:+.3f}", f"{one.t:+.2f}", f"{one.dates:,}"
 
 
-def _information(found: Audit) -> str:
+def _information(found: Audited) -> str:
     said = page.words(
         "Rank correlation of a rating with the return that could be had from the first open at which it was known. Spans do not overlap; a t"
         " of 3 counts, because several kinds and horizons are asked."
@@ -78,7 +98,7 @@ def _information(found: Audit) -> str:
     )
 
 
-def _luck(found: Audit) -> list[str]:
+def _luck(found: Audited) -> list[str]:
     luck = found.luck
     if luck is None:
         return []
@@ -91,12 +111,12 @@ def _luck(found: Audit) -> list[str]:
     return [page.section("Luck", page.words(said), page.table(["", "growth"], rows, numbers_from=1))]
 
 
-def _costs(found: Audit) -> str:
+def _costs(found: Audited) -> str:
     said = page.words("Fee, half spread and impact, times what was assumed.")
     return page.section("Costs", said, _runs("costs", found.costs))
 
 
-def _rest(found: Audit) -> list[str]:
+def _rest(found: Audited) -> list[str]:
     parts = []
     if found.deflated is not None:
         parts.append(
