@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from trader.adapters import tokenmetrics as api
+from trader.adapters.http import Answer
 from trader.adapters.tokenmetrics import Budget, Manner, TokenMetrics, credits_of, windows
 from trader.adapters.tokenmetrics_fields import ENDPOINTS, canonical, page_of
 from trader.loopback.faults import Fault, Faults
@@ -187,8 +188,8 @@ class Scripted:
     def __init__(self, status, body):
         self.status, self.body = status, body
 
-    async def get(self, url, params, headers, *, seconds):
-        return api.Said(self.status, {}, self.body)
+    async def call(self, method, url, headers, body, *, seconds):
+        return Answer(self.status, {}, self.body)
 
     async def close(self):
         pass

@@ -7,9 +7,10 @@ from random import Random
 
 import pytest
 
+from trader.adapters.http import Answer, NoAnswerError
 from trader.adapters.payloads import Payloads
 from trader.adapters.ratings_store import RatingsStore
-from trader.adapters.tokenmetrics import Budget, Manner, Said, TokenMetrics, VendorDownError
+from trader.adapters.tokenmetrics import Budget, Manner, TokenMetrics
 from trader.adapters.tokenmetrics_feed import Feeding, TokenMetricsFeed
 from trader.loopback.vendor import Published, Quirks, Token, Vendor, ending
 from trader.loopback.wire import Request
@@ -44,25 +45,27 @@ class Direct:
     def __init__(self, vendor, clock, lot, chance):
         self.vendor, self.clock, self.lot, self.chance, self.troubles = vendor, clock, lot, chance, 0
 
-    async def get(self, url, params, headers, *, seconds):
+    async def call(self, method, url, headers, body, *, seconds):
         trouble = self.lot.random()
         if trouble < self.chance:
             self.troubles += 1
             if trouble < self.chance / 3:
-                raise VendorDownError("x", 0, "no answer")
-            return Said(503, {}, "<html>") if trouble < self.chance / 2 else Said(429, {}, '{"message": "slow down"}')
-        query = "&".join(f"{name}={value}" for name, value in params.items())
+                raise NoAnswerError("no answer")
+            return (
+                Answer(503, {}, "<html>") if trouble < self.chance / 2 else Answer(429, {}, '{"message": "slow down"}')
+            )
+        path, _, query = url.removeprefix("http://vendor").partition("?")
         answer = self.vendor.respond(
             Request(
-                "GET",
-                url.removeprefix("http://vendor"),
+                method,
+                path,
                 query,
                 {one.lower(): value for one, value in headers.items()},
                 "",
             ),
             round(self.clock.now().timestamp() * 1_000),
         )
-        return Said(answer.status, answer.headers, answer.body)
+        return Answer(answer.status, answer.headers, answer.body)
 
     async def close(self):
         pass

@@ -103,10 +103,10 @@ OUTSIDE: dict[str, tuple[tuple[str, ...], str]] = {
         "exchanges; 0.4 s and 75 MB of import, so never elsewhere",
     ),
     "aiohttp": (
-        ("trader/loopback/server.py", "trader/adapters/ccxt_transport.py", "trader/adapters/tokenmetrics.py"),
-        "the loopback's thin shell, and the transport handed to ccxt",
+        ("trader/loopback/server.py", "trader/adapters/http.py"),
+        "the loopback's thin shell, and the transport of all adapters",
     ),
-    "yarl": (("trader/adapters/ccxt_transport.py",), "aiohttp's addresses: what is signed must not be quoted again"),
+    "yarl": (("trader/adapters/http.py",), "aiohttp's addresses: what is signed must not be quoted again"),
     "structlog": (("trader/runtime/logs.py", "trader/cli.py"), "one line per fact, set up in one place"),
     "typer": (("trader/cli*.py",), "the command line"),
     "rich": (("trader/cli*.py", "trader/show.py"), "tables and progress on a terminal"),

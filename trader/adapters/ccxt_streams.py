@@ -14,7 +14,8 @@ from ccxt.base.errors import BaseError
 from ccxt.pro.gate import gate
 from ccxt.pro.mexc import mexc
 
-from trader.adapters.ccxt_transport import Transport, Wired
+from trader.adapters.ccxt_transport import Wired
+from trader.adapters.http import Transport
 from trader.ports import Hint, Rolled, Stirred, Touch, Touched, VenueDownError
 
 MOST = {"gate": 100, "mexc": 30}  # subscriptions of one connection

@@ -1,67 +1,12 @@
-"""How bytes of ccxt's classes go out: over aiohttp, or to a simulated exchange; without headers or addresses in any error."""
+"""How bytes of ccxt's classes go out: over our transport instead of its own, signed at a time that can be pinned."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
+from urllib.parse import urlsplit
 
-import aiohttp
-import yarl
 from ccxt.base.errors import ExchangeNotAvailable, RequestTimeout
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back over HTTP."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: str
-
-
-class NoAnswerError(Exception):
-    """Nothing whole came back; whether the request arrived is open."""
-
-
-class Transport(Protocol):
-    """How bytes go out: a socket, or a simulated exchange."""
-
-    async def call(
-        self, method: str, url: str, headers: Mapping[str, str], body: str | None, *, seconds: float
-    ) -> Answer:
-        """Send once and return the answer; raises NoAnswerError."""
-
-    async def close(self) -> None:
-        """Close what is open."""
-
-
-class HttpTransport:
-    """Bytes over aiohttp: one session, no redirects, a limit in time on each call."""
-
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-
-    async def call(
-        self, method: str, url: str, headers: Mapping[str, str], body: str | None, *, seconds: float
-    ) -> Answer:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(headers={"User-Agent": "signal-trader"})
-        limit = aiohttp.ClientTimeout(total=seconds)
-        where = f"{method} {yarl.URL(url).path}"  # never the query: it holds the signature
-        try:
-            async with self._session.request(
-                method, yarl.URL(url, encoded=True), headers=headers, data=None if body is None else body.encode(),
-                timeout=limit, allow_redirects=False,
-            ) as response:  # fmt: skip
-                return Answer(response.status, dict(response.headers), await response.text(errors="replace"))
-        except TimeoutError as error:
-            raise NoAnswerError(f"{where}: no answer within {seconds:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise NoAnswerError(f"{where}: {type(error).__name__}") from error
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+from trader.adapters.http import NoAnswerError, Transport
 
 
 async def fetch_through(
@@ -76,7 +21,7 @@ async def fetch_through(
     except NoAnswerError as error:
         raise RequestTimeout(f"{exchange.id} {error}") from error
     found = exchange.parse_json(answer.body)
-    path = yarl.URL(url).path
+    path = urlsplit(url).path
     exchange.handle_errors(
         answer.status, "", path, method, answer.headers, answer.body, found, None, None
     )  # fmt: skip

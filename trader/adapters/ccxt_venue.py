@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from ccxt.base.errors import AuthenticationError, BaseError
 
-from trader.adapters.ccxt_transport import NoAnswerError, Transport
+from trader.adapters.http import NoAnswerError, Transport
 from trader.adapters.venue_codes import reply_of
 from trader.core.instruments import Instrument
 from trader.ports import (

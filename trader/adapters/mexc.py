@@ -12,13 +12,14 @@ from typing import Any
 import ccxt.async_support as ccxt
 from ccxt.base.errors import BaseError
 
-from trader.adapters.ccxt_transport import HttpTransport, Transport, Wired
+from trader.adapters.ccxt_transport import Wired
 from trader.adapters.ccxt_venue import (
     CcxtVenue,
     by_windows,
     code_of,
     exact_step,
 )
+from trader.adapters.http import HttpTransport, Transport
 from trader.core.instruments import Instrument
 from trader.ports import OrderRequest, Touch, VenueDownError
 

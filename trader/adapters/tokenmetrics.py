@@ -10,10 +10,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from random import Random
-from typing import Protocol
+from urllib.parse import urlencode
 
-import aiohttp
-
+from trader.adapters.http import Answer, HttpTransport, NoAnswerError, Transport
 from trader.adapters.tokenmetrics_fields import ENDPOINTS, Aside, Page, Row, day, page_of
 from trader.ports import Clock
 
@@ -86,56 +85,6 @@ REFUSALS: Mapping[int, type[VendorError]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What came back over HTTP."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: str
-
-
-class Wire(Protocol):
-    """How a question goes out: a socket, or a simulated vendor."""
-
-    async def get(self, url: str, params: Mapping[str, str], headers: Mapping[str, str], *, seconds: float) -> Said:
-        """Ask once; raises VendorDownError where nothing whole comes back."""
-
-    async def close(self) -> None:
-        """Close what is open."""
-
-
-class HttpWire:
-    """Questions over aiohttp."""
-
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-
-    async def get(self, url: str, params: Mapping[str, str], headers: Mapping[str, str], *, seconds: float) -> Said:
-        """Ask once."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-            # aiohttp repeats a question by itself after a reset, which would cost a credit that nobody counts; there is no public
-            # switch, and tests/adapters/test_tokenmetrics.py fails when this one moves
-            self._session._retry_connection = False  # noqa: SLF001
-        limit = aiohttp.ClientTimeout(total=seconds)
-        try:
-            async with self._session.get(
-                url, params=dict(params), headers=dict(headers), timeout=limit, allow_redirects=False
-            ) as answer:
-                return Said(answer.status, dict(answer.headers), await answer.text(errors="replace"))
-        except TimeoutError as error:
-            raise VendorDownError(url, 0, f"no answer within {seconds:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise VendorDownError(url, 0, type(error).__name__) from error
-
-    async def close(self) -> None:
-        """Close the session."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-
 @dataclass(slots=True)
 class Budget:
     """Credits of a month. `spent` by month; `keep` is told of each credit, so that it can be kept over restarts."""
@@ -176,10 +125,10 @@ class TokenMetrics:
     """The client. `lot` draws the jitter of pauses."""
 
     def __init__(
-        self, key: str, clock: Clock, budget: Budget, manner: Manner | None = None, wire: Wire | None = None, lot: Random | None = None
+        self, key: str, clock: Clock, budget: Budget, manner: Manner | None = None, wire: Transport | None = None, lot: Random | None = None
     ) -> None:  # fmt: skip
         self._key, self._clock, self.budget, self.manner = key, clock, budget, manner or Manner()
-        self._wire = wire or HttpWire()
+        self._wire = wire or HttpTransport(repeats=False)  # each question costs a credit
         self._lot = lot or Random()  # noqa: S311 - pauses need no secret
         self._gate = asyncio.Semaphore(self.manner.at_once)
         self._next = 0.0
@@ -275,12 +224,14 @@ class TokenMetrics:
         self.budget.spend(now)
         headers = {self.manner.header: self._key, "accept": "application/json"}
         try:
-            said = await self._wire.get(url, params, headers, seconds=self.manner.seconds)
-        except VendorDownError as error:
-            raise VendorDownError(endpoint, 0, error.said) from error
+            said = await self._wire.call(
+                "GET", f"{url}?{urlencode(params, safe=',')}", headers, None, seconds=self.manner.seconds
+            )
+        except NoAnswerError as error:
+            raise VendorDownError(endpoint, 0, str(error)) from error
         return self._judged(endpoint, said)
 
-    def _judged(self, endpoint: str, said: Said) -> Sequence[object]:
+    def _judged(self, endpoint: str, said: Answer) -> Sequence[object]:
         """The rows of an answer; raises the error that it is."""
         try:
             found = json.loads(said.body)
