@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,8 +15,8 @@ import pytest
 from trader.adapters.journal_chain import JournalVersionError
 from trader.adapters.journal_sqlite import JournalReader, SqliteJournal, wal_fault
 from trader.adapters.journal_tables import READ_MODELS, VERSION
-from trader.core.facts import Filled, OrderAccepted, OrderClosed, OrderPlaced, OrderSending, OrderUnknown
-from trader.core.records import EpochTaken, LinkChanged, SignalClosed, SignalReceived
+from trader.core.facts import BarClosed, Filled, OrderAccepted, OrderClosed, OrderPlaced, OrderSending, OrderUnknown
+from trader.core.records import EpochTaken, LinkChanged, MountStarted, SignalClosed, SignalReceived
 from trader.ports import AlreadyKeptError, JournalDownError, LeaseLostError
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -54,6 +54,17 @@ def story(number=1):
         OrderClosed(AT, "m", number, "A", "filled"),
         SignalClosed(AT, f"k{number}", "m", "traded", (("A", "filled"),)),
     ]  # fmt: skip
+
+
+def long_story():
+    """Something is bought and its market falls silent, while that of another goes on for more bars than are looked at first."""
+    terms = (("A", "gate", "A/USDT", "0.01", "0.01", "", "quote"),)
+    hours = [AT + timedelta(hours=n) for n in range(1, 1_100)]
+    first = [MountStarted(AT, "m", "Rules", Decimal(1_000), terms), BarClosed(AT, "A", 10.0, 10.0, 10.0, 10.0, 1.0)]
+    return [*first, *story(1), *(BarClosed(at, "B", 1.0, 1.0, 1.0, 1.0, 1.0) for at in hours)]
+
+
+LATE = BarClosed(AT + timedelta(hours=1_200), "B", 2.0, 2.0, 2.0, 2.0, 1.0)
 
 
 async def kept(journal, after=0):
@@ -305,3 +316,15 @@ def test_killed_at_any_instant_it_keeps_what_it_acknowledged(path, seed):
         begin = len(orders)
         run(journal.close())
         assert int(last[1]) < begin
+
+
+def test_what_is_held_is_valued_after_a_restart_though_its_last_close_was_long_ago(path):
+    journal = opened(path)
+    run(journal.append(long_story()))
+    run(journal.close())
+    again = opened(path)
+    run(again.append([LATE]))
+    grown = JournalReader(path).equity()
+    assert grown[-1].at == LATE.at
+    again.rebuild()
+    assert JournalReader(path).equity() == grown

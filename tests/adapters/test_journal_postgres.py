@@ -2,10 +2,11 @@
 
 import pytest
 
-from tests.adapters.test_journal import kept, link, story
+from tests.adapters.test_journal import LATE, kept, link, long_story, story
 from tests.services.parts import Postgres
 from trader.adapters.journal_chain import rows_of
 from trader.adapters.journal_postgres import PostgresJournal
+from trader.adapters.journal_tables import utc_text
 from trader.core.records import EpochTaken
 from trader.ports import AlreadyKeptError, JournalDownError, LeaseLostError
 
@@ -135,3 +136,19 @@ async def test_a_commit_whose_answer_is_lost_is_repeated_without_a_second_row(ur
 def test_an_address_in_an_error_has_no_password():
     journal = PostgresJournal("postgresql://trader:hunter22@127.0.0.1:1/none")
     assert "hunter22" not in str(journal._down(OSError("x")))
+
+
+async def test_what_is_held_is_valued_after_a_restart_though_its_last_close_was_long_ago(url):
+    journal = PostgresJournal(url)
+    await journal.take("me", seconds=60)
+    await journal.append(long_story())
+    await journal.close()
+    again = PostgresJournal(url)
+    await again.take("me", seconds=60)
+    await again.append([LATE])
+    equity = "SELECT mount, at, cash, equity, seq FROM equity ORDER BY mount, at"
+    grown = [tuple(row) for row in await again._connection.fetch(equity)]
+    assert grown[-1][1] == utc_text(LATE.at)
+    await again.rebuild()
+    assert [tuple(row) for row in await again._connection.fetch(equity)] == grown
+    await again.close()

@@ -128,11 +128,21 @@ class Postgres:
             )  # fmt: skip
             with suppress(TimeoutError):
                 wait_for(self.port, alive=lambda: self.process.poll() is None)
+                self._wait_ready()
                 return self
             if self.process.poll() is None:
                 break
             time.sleep(0.3)
         raise TimeoutError(f"PostgreSQL does not start in {self.folder}")
+
+    def _wait_ready(self, seconds=15.0):
+        """It listens before it lets anybody in."""
+        asked = [program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        end = time.monotonic() + seconds
+        while subprocess.run(asked, check=False).returncode:
+            if time.monotonic() > end:
+                raise TimeoutError(f"PostgreSQL lets nobody in on port {self.port}")
+            time.sleep(0.05)
 
     def kill(self):
         """kill -9 of the server and all its children."""

@@ -1,5 +1,6 @@
 """The read models of the journal, one small step per kind of fact; `trader journal rebuild` takes the same steps anew."""
 
+import json
 from typing import Protocol
 
 from trader.adapters.journal_tables import utc_text
@@ -25,10 +26,13 @@ AGAIN = (
     "duplicate",
     "conflict",
 )  # a key that came before: the chain keeps that it came, the receipt is the first one's
-ACCOUNTED = (  # what accounts are made of: every start and fill, and the newest close of each asset
+ACCOUNTED = (  # what accounts are made of: every start and fill, and the newest closes
     "SELECT body FROM (SELECT seq, body FROM journal WHERE kind IN ('MountStarted', 'Filled', 'DustLeft') AND seq < ?1"
     " UNION ALL SELECT seq, body FROM (SELECT seq, body FROM journal WHERE kind = 'BarClosed' AND seq < ?1"
     " ORDER BY seq DESC LIMIT 1000) AS bars) AS rows ORDER BY seq"
+)
+LAST_CLOSE = (  # of an asset, whose name must stand in the body; the databases have no other function for it in common
+    "SELECT body FROM journal WHERE kind = 'BarClosed' AND seq < ?1 AND replace(body, ?2, '') <> body ORDER BY seq DESC LIMIT 1"
 )
 SNAPSHOT = (  # only where the chain still has the row that it stands for
     "SELECT s.seq, s.hash, s.body, s.digest FROM snapshots s JOIN journal j ON j.seq = s.seq AND j.hash = s.hash"
@@ -42,6 +46,11 @@ class Executes(Protocol):
     """What a step asks of a database inside the transaction of its fact."""
 
     def execute(self, statement: str, values: tuple[Value, ...], /) -> object: ...
+
+
+def named(asset: str) -> str:
+    """How a fact's body names an asset, for `LAST_CLOSE`."""
+    return f'"asset":{json.dumps(asset, ensure_ascii=False)}'
 
 
 def project(database: Executes, seq: int, fact: Fact, accounts: Accounts) -> None:

@@ -13,7 +13,7 @@ import asyncpg
 from trader.adapters.fact_codec import decode
 from trader.adapters.journal_chain import GENESIS, Broken, JournalVersionError, Row, rows_of, sealed, walk
 from trader.adapters.journal_migrations import statements
-from trader.adapters.journal_models import ACCOUNTED, KEEP_SNAPSHOT, SNAPSHOT, Value, project
+from trader.adapters.journal_models import ACCOUNTED, KEEP_SNAPSHOT, LAST_CLOSE, SNAPSHOT, Value, named, project
 from trader.adapters.journal_tables import READ_MODELS, VERSION
 from trader.core.accounts import Accounts
 from trader.core.facts import Fact
@@ -165,14 +165,23 @@ class PostgresJournal:
             rows,
         )
         if self._accounts is None:
-            self._accounts = Accounts()
-            for (body,) in await connection.fetch(ACCOUNTED.replace("?1", "$1"), rows[0][0]):
-                self._accounts.learn(decode(body))
+            self._accounts = await self._recount(connection, rows[0][0])
         steps = Steps()
         for row, fact in zip(rows, facts, strict=True):
             project(steps, row[0], fact, self._accounts)
         for text, values in steps.steps:
             await connection.execute(text, *values)
+
+    @staticmethod
+    async def _recount(connection: "asyncpg.Connection", before: int) -> Accounts:
+        """What the facts before a row made of the mounts."""
+        accounts = Accounts()
+        for (body,) in await connection.fetch(ACCOUNTED.replace("?", "$"), before):
+            accounts.learn(decode(body))
+        for asset in accounts.unpriced():
+            for (body,) in await connection.fetch(LAST_CLOSE.replace("?", "$"), before, named(asset)):
+                accounts.learn(decode(body))
+        return accounts
 
     @staticmethod
     async def _head(connection: "asyncpg.Connection") -> tuple[int, str]:

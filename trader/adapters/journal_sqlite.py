@@ -15,7 +15,7 @@ from sqlmodel import Session, select
 from trader.adapters.fact_codec import decode
 from trader.adapters.journal_chain import GENESIS, Broken, JournalVersionError, Row, rows_of, sealed, walk
 from trader.adapters.journal_migrations import statements
-from trader.adapters.journal_models import ACCOUNTED, KEEP_SNAPSHOT, SNAPSHOT, project
+from trader.adapters.journal_models import ACCOUNTED, KEEP_SNAPSHOT, LAST_CLOSE, SNAPSHOT, named, project
 from trader.adapters.journal_tables import (
     READ_MODELS,
     VERSION,
@@ -194,6 +194,9 @@ class SqliteJournal:
         accounts = Accounts()
         for (body,) in self._database.execute(ACCOUNTED, (before,)):
             accounts.learn(decode(body))
+        for asset in accounts.unpriced():
+            for (body,) in self._database.execute(LAST_CLOSE, (before, named(asset))):
+                accounts.learn(decode(body))
         return accounts
 
     def _has(self, rows: Sequence[Row]) -> bool:

@@ -74,6 +74,10 @@ class Accounts:
                 pass
         return None
 
+    def unpriced(self) -> list[str]:
+        """Assets that were traded and have no close yet."""
+        return sorted({asset for one in self.mounts.values() for asset in one.ledger.holdings} - self._marks.keys())
+
     def values(self, at: datetime) -> list[Valued]:
         """What each mount that had started by then is worth; none of one that holds what has no price yet."""
         found = []
