@@ -35,9 +35,7 @@ MULTIPLES = (0.0, 1.0, 2.0, 4.0)
 IMPLAUSIBLE = 0.4  # a rank correlation with the next day's return that no honest rating has
 SIGNIFICANT = 3.0  # several kinds and horizons are asked, so a t of 2 comes about by itself
 LUCKY = 0.05
-COLLAPSE = (
-    0.5  # the share of the logarithm of growth that a later knowledge may take away before it counts as a collapse
-)
+COLLAPSE = 0.5  # the share of the logarithm of growth that later knowledge may take away before it counts as one
 
 
 @dataclass(frozen=True, slots=True)

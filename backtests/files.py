@@ -1,27 +1,34 @@
-"""Frames from and to Parquet and CSV files, one file or a folder of them."""
+"""Frames from files of Parquet, CSV or JSON, or a folder of them, and to Parquet and CSV."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from backtests.checks import TapeError
 
-READERS = (".parquet", ".csv", ".gz")
+READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
+    ".parquet": pd.read_parquet,
+    ".csv": pd.read_csv,
+    ".gz": pd.read_csv,
+    ".json": pd.read_json,
+}
+IN_FOLDERS = (".parquet", ".csv", ".gz")  # a .json beside them says more often where they come from
 
 
 def read_frame(path: Path) -> pd.DataFrame:
     """The frame of a file, or of all Parquet and CSV files of a folder one after the other; raises TapeError."""
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in READERS)
+        files = sorted(file for file in path.iterdir() if file.suffix in IN_FOLDERS)
         if not files:
             raise TapeError(f"{path}: the folder holds no .parquet or .csv file")
         return pd.concat([read_frame(file) for file in files], ignore_index=True)
     if not path.exists():
         raise TapeError(f"{path}: no such file")
     if path.suffix not in READERS:
-        raise TapeError(f"{path}: cannot read {path.suffix or 'a file without ending'}; give .parquet or .csv")
+        raise TapeError(f"{path}: cannot read {path.suffix or 'a file without ending'}; give .parquet, .csv or .json")
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        return READERS[path.suffix](path)
     except ImportError as error:
         raise TapeError(
             f"{path}: reading Parquet needs pyarrow; install the extra: pip install 'signal-trader[research]'"

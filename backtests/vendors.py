@@ -1,6 +1,9 @@
 """Ratings of any vendor as rows: a file's columns under our names, checked, with a delay where the file does not say when it was known."""
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,16 +18,25 @@ NEEDED = ("asset", "as_of", "value")
 COLUMNS = ["asset", "kind", "as_of", "known_at", "value"]
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a file held: its rows, and how many were passed over for want of a value, or for an asset that the map does not name."""
+
+    rows: tuple[Observation, ...]
+    empty: int
+    strangers: Mapping[str, int]
+
+
 def observations_in(
     path: Path, *, source: str, type_: str, kind: str | None, columns: Mapping[str, str], assets: Mapping[str, str],
     delay: str | None, observed_at: datetime,
-) -> list[Observation]:  # fmt: skip
+) -> Read:  # fmt: skip
     """The rows of a CSV, Parquet or JSON file; raises TapeError that names the column or the row.
 
     columns: our name (asset, kind, as_of, known_at, value): the file's. assets: the file's name of an asset: ours; empty = as they are.
     Without a known_at, `delay` after as_of is when a row counts as known, and it must be given.
     """
-    frame = pd.read_json(path) if path.suffix == ".json" else read_frame(path)
+    frame = read_frame(path)
     theirs = {name: columns.get(name, name) for name in COLUMNS}
     for name in NEEDED:
         if theirs[name] not in frame.columns:
@@ -43,13 +55,17 @@ def observations_in(
     known = (
         _instants(frame, theirs["known_at"], path) if has_known else as_of + pd.Timedelta(duration(delay or "0s"), "ns")
     )
-    values = pd.to_numeric(frame[theirs["value"]], errors="coerce")
-    found = []
+    values = _values(frame, theirs["value"], path)
+    found, empty, strangers = list[Observation](), 0, Counter[str]()
     for n, (asset, at, since, value) in enumerate(
         zip(frame[theirs["asset"]].astype(str), as_of, known, values, strict=True)
     ):
         ours = assets.get(asset) if assets else asset
-        if ours is None or pd.isna(value):
+        if ours is None:
+            strangers[asset] += 1
+            continue
+        if math.isnan(value):
+            empty += 1
             continue
         if since < at:
             raise TapeError(f"{path} row {n + 1}: {asset} is known at {since}, before {at}, which it describes")
@@ -60,6 +76,15 @@ def observations_in(
                 is_assumed=not has_known,
             )
         )  # fmt: skip
+    return Read(tuple(found), empty, strangers)
+
+
+def _values(frame: pd.DataFrame, name: str, path: Path) -> "pd.Series[float]":
+    found = pd.to_numeric(frame[name], errors="coerce")
+    wrong = found.isna() & frame[name].notna() & (frame[name].astype(str).str.strip() != "")
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise TapeError(f"{path} row {at + 1}: {name} {frame[name].iloc[at]!r} is no number")
     return found
 
 

@@ -220,9 +220,10 @@ def test_another_vendors_file_is_imported_once_and_exported_for_a_backtest(tmp_p
     else:
         frame.to_parquet(file)
     mapping.write_text(MAP)
-    assert "3 rows read, 3 of them news, known 25h after what they describe" in run(
-        "ratings", "import", file, "--map", mapping
-    )
+    said = run("ratings", "import", file, "--map", mapping)
+    assert "3 rows read, 3 of them news, known 25h after what they describe" in said
+    assert "passed over: 1 rows without a value" in said
+    assert f"passed over: 1 rows of assets that {mapping} does not map: DOGE" in said
     assert "3 rows read, 0 of them news" in run("ratings", "import", file, "--map", mapping)
     vendor_file = tmp_path / "vendor.yaml"
     config(vendor_file, 1)
@@ -259,6 +260,11 @@ def test_a_file_that_does_not_say_when_it_was_known_is_refused_without_a_delay(t
     assert "row 1: BTC is known at" in run("ratings", "import", file, "--map", mapping, code=2)
     file.write_text("symbol,date,score,seen\nBTC,soon,1,2024-01-01\n")
     assert "column 'date'" in run("ratings", "import", file, "--map", mapping, code=2)
+    file.write_text("symbol,date,score,seen\nBTC,2024-01-01,1,2024-01-02\nBTC,2024-01-02,n/k,2024-01-03\n")
+    assert "row 2: score 'n/k' is no number" in run("ratings", "import", file, "--map", mapping, code=2)
+    torn = tmp_path / "scores.json"
+    torn.write_text('[{"symbol": "BTC"')
+    assert f"{torn}: cannot be read" in run("ratings", "import", torn, "--map", mapping, code=2)
     mapping.write_text(MAP + "colums: {}\n")
     assert "did you mean columns" in run("ratings", "import", file, "--map", mapping, code=2)
 

@@ -6,12 +6,13 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trader.cli_shared import CODES
+from trader.cli_shared import CODES, progress_of
 from trader.output import NOT_READY, Failure, backtest_json, check_writable, plain, write
 
 if TYPE_CHECKING:
@@ -216,13 +217,8 @@ def _progress(title: str) -> Iterator[Callable[[float], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"replaying {title}", total=1.0)
-        yield lambda share: bar.update(task, completed=share)
+    with progress_of(keeps=False) as tell:
+        yield partial(tell, f"replaying {title}")
 
 
 def _report(result: "Result | Audit", path: Path) -> None:

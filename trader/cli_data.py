@@ -2,15 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trader.cli_shared import CODES, print_table, run_now, table_of
+from trader.cli_shared import CODES, instant_of, print_table, progress_of, run_now, table_of
 from trader.output import NOT_READY, Failure
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def download(
     for symbol in symbols:
         if not re.fullmatch(r"[A-Z0-9]+/[A-Z0-9]+", symbol):
             raise Failure(f"symbol {symbol!r}: write BASE/QUOTE, such as BTC/USDT")
-    begin, end = _day("--since", since), _day("--until", until) if until else datetime.now(UTC)
+    begin, end = instant_of("--since", since), instant_of("--until", until) if until else datetime.now(UTC)
     if not begin < end:
         raise Failure(f"--since {since} is not before the end {end:%Y-%m-%d %H:%M}")
     catalog = Catalog(folder)
@@ -86,7 +85,7 @@ async def _download(
         missing = [symbol for symbol in symbols if symbol not in there]
         if missing:
             raise Failure(f"{name} has no market {', '.join(missing)} that is traded now")
-        with _progress() as progress:
+        with progress_of() as progress:
             for symbol in symbols:
                 await _one(catalog, venue, name, symbol, timeframe, begin, end, progress)
     except VenueDownError as error:
@@ -135,32 +134,6 @@ def step_of(timeframe: str) -> timedelta:
     from trader.core.instants import duration
 
     return timedelta(microseconds=duration(timeframe) / 1_000)
-
-
-def _day(option: str, text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Failure(f"{option} {text!r}: write a day or an instant in UTC, such as 2024-01-31") from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks = {}
-
-        def note(symbol: str, share: float) -> None:
-            if symbol not in tasks:
-                tasks[symbol] = bar.add_task(symbol, total=1.0)
-            bar.update(tasks[symbol], completed=share)
-
-        yield note
 
 
 def _tell(catalog: "Catalog", venue: str, symbols: list[str], timeframe: str) -> None:

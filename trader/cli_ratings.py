@@ -1,14 +1,14 @@
 """The commands around a vendor's ratings: fetch them, and ask what was known when."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trader.cli_shared import CODES, print_table, run_now, table_of
+from trader.cli_shared import CODES, instant_of, print_table, progress_of, run_now, table_of
 from trader.output import NOT_READY, REFUSED, Failure
 
 if TYPE_CHECKING:
@@ -119,8 +119,8 @@ def pull(
     from trader.ratings import wanted
     from trader.settings import SettingsError
 
-    first = _day(since, "--since")
-    last = _day(until, "--until") if until else datetime.now(UTC).date() - timedelta(days=1)
+    first = instant_of("--since", since).date()
+    last = instant_of("--until", until).date() if until else datetime.now(UTC).date() - timedelta(days=1)
     if last < first:
         raise Failure(f"--until {last} is before --since {first}")
     with _opened(config) as (settings, store):
@@ -135,7 +135,7 @@ def pull(
         if count and not yes and not typer.confirm("go on?"):
             raise Failure("nothing was fetched", REFUSED)
         try:
-            with _progress() as note:
+            with progress_of() as note:
                 found = run_now(fetch(settings, config.parent, store, first, last, progress=note))
         except SettingsError as error:
             raise Failure(f"{config}: {error}") from error
@@ -183,7 +183,7 @@ def show(
       trader ratings show config/tokenmetrics.yaml --at 2024-03-12T06:00
     """
     with _opened(config) as (_, store):
-        found = store.known(_instant(at), provisional=provisional)
+        found = store.known(instant_of("--at", at) if at else datetime.now(UTC), provisional=provisional)
     _tell(found)
 
 
@@ -247,15 +247,20 @@ def import_(
         raise Failure(str(error)) from error
     store = RatingsStore((mapping.parent / settings.store).resolve())
     try:
-        news = store.append(found)
+        news = store.append(found.rows)
     finally:
         store.close()
     assumed = (
         f", known {settings.delay} after what they describe"
-        if settings.delay and any(one.is_assumed for one in found)
+        if settings.delay and any(one.is_assumed for one in found.rows)
         else ""
     )
-    print(f"{len(found)} rows read, {news} of them news{assumed}")
+    print(f"{len(found.rows)} rows read, {news} of them news{assumed}")
+    if found.empty:
+        print(f"passed over: {found.empty} rows without a value")
+    if found.strangers:
+        named = ", ".join(sorted(found.strangers)[:SHOWN])
+        print(f"passed over: {sum(found.strangers.values())} rows of assets that {mapping} does not map: {named}")
 
 
 @ratings.command(epilog=CODES)
@@ -308,32 +313,3 @@ def _tell(found: "list[Observation]") -> None:
     print_table(table)
     if len(found) > SHOWN:
         print(f"and {len(found) - SHOWN} more")
-
-
-def _day(text: str, name: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise Failure(f"{name} {text!r}: write a day, such as 2024-01-31") from error
-
-
-def _instant(text: str) -> datetime:
-    if not text:
-        return datetime.now(UTC)
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Failure(f"--at {text!r}: write an instant, such as 2024-01-31T06:00") from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("ratings", total=None)
-        yield lambda done, total, what: bar.update(task, completed=done, total=total, description=what or "done")

@@ -12,7 +12,7 @@ import typer
 from trader.cli_data import register as register_data
 from trader.cli_journal import register as register_readers
 from trader.cli_ratings import register as register_ratings
-from trader.cli_shared import CODES, AsJson, Config, loaded, run_now, state_of
+from trader.cli_shared import CODES, AsJson, Config, instant_of, loaded, run_now, state_of
 from trader.output import NOT_READY, REFUSED, Failure
 
 if TYPE_CHECKING:
@@ -264,10 +264,7 @@ def loopback(
 
     if venue not in {"gate", "mexc", "tokenmetrics"}:
         raise Failure(f"venue {venue!r}: allowed are gate, mexc and tokenmetrics")
-    try:
-        begin = datetime.fromisoformat(at).replace(tzinfo=UTC) if at else None
-    except ValueError as error:
-        raise Failure(f"--at {at!r}: write an instant, such as 2024-03-01T01:30") from error
+    begin = instant_of("--at", at) if at else None
     try:
         run_now(serve(venue, port=port, deposit=deposit, faults=faults, state=state, at=begin))
     except FaultsError as error:

@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
-from datetime import datetime
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -12,6 +13,7 @@ import typer
 from trader.output import Failure
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
     from rich.table import Table
 
     from trader.core.view import Strategy
@@ -65,6 +67,37 @@ def print_table(table: "Table") -> None:
     for column in table.columns:
         column.no_wrap = True
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def instant_of(option: str, text: str) -> datetime:
+    """An instant, UTC where it names no zone; raises Failure that names the option."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Failure(f"{option} {text!r}: write a day or an instant in UTC, such as 2024-01-31T06:00") from error
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+@contextmanager
+def progress_of(*, keeps: bool = True) -> "Iterator[Callable[[str, float], None]]":
+    """Bars on stderr while somebody watches, one for each name told, with the share that is done.
+
+    keeps: whether they stay when all is done.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=not keeps) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(name: str, share: float) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=1.0)
+            bar.update(tasks[name], completed=share)
+
+        yield tell
 
 
 def short(at: datetime) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,17 +81,18 @@ def _job(settings: Vendor, endpoint: str, window: Window) -> str:
 
 async def pull(
     settings: Vendor, home: Path, store: RatingsStore, since: date, until: date, *, clock: Clock | None = None,
-    progress: Callable[[int, int, str], None] = lambda _done, _all, _what: None,
+    progress: Callable[[str, float], None] = lambda _endpoint, _share: None,
 ) -> Pulled:  # fmt: skip
     """Fetch the days, both ends counted; raises a VendorError at the first window that fails, and what was fetched is kept."""
     clock = clock or SystemClock()
     todo, found = wanted(settings, store, since, until), Pulled()
+    counts, done = Counter(endpoint for endpoint, _ in todo), Counter[str]()
     assets = {token: asset for asset, token in settings.assets.items()}
     lag = timedelta(microseconds=duration(settings.lag) / 1_000)
     client = client_of(settings, home, store, clock)
     try:
-        for number, (endpoint, window) in enumerate(todo):
-            progress(number, len(todo), f"{endpoint} {window.since}")
+        for endpoint, window in todo:
+            progress(endpoint, done[endpoint] / counts[endpoint])
             page = await client.window(endpoint, window)
             now = clock.now()
             said = observations_of(page.rows, assets, observed_at=now, lag=lag, is_history=True)
@@ -103,7 +105,8 @@ async def pull(
             found.windows, found.rows = found.windows + 1, found.rows + len(page.rows)
             if window.until < now.date() - timedelta(days=2) and not page.aside:  # what is younger may change still
                 store.note_done(_job(settings, endpoint, window), window.since, window.ids)
-        progress(len(todo), len(todo), "")
+            done[endpoint] += 1
+            progress(endpoint, done[endpoint] / counts[endpoint])
     finally:
         await client.close()
     return found

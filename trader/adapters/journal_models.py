@@ -22,10 +22,7 @@ from trader.core.orders import ABSENT, ACCEPTED, CLOSED, PLACED, SENDING, STUCK,
 from trader.core.records import SignalClosed, SignalReceived
 
 Value = str | int | float | bool | None
-AGAIN = (
-    "duplicate",
-    "conflict",
-)  # a key that came before: the chain keeps that it came, the receipt is the first one's
+AGAIN = ("duplicate", "conflict")  # a key that came before: the chain keeps that it came, the receipt is the first
 ACCOUNTED = (  # what accounts are made of: every start and fill, and the newest closes
     "SELECT body FROM (SELECT seq, body FROM journal WHERE kind IN ('MountStarted', 'Filled', 'DustLeft') AND seq < ?1"
     " UNION ALL SELECT seq, body FROM (SELECT seq, body FROM journal WHERE kind = 'BarClosed' AND seq < ?1"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from trader import ports
-from trader.core import book, engine, facts, ledger, orders, signals, strategy
+from trader.core import book, facts, ledger, orders, signals, strategy
 from trader.core.exits import Exit
 from trader.core.feed import Feed
 from trader.core.states import Coder, Part
@@ -73,4 +73,4 @@ def _source() -> str:
     return digest.hexdigest()
 
 
-__all__ = ["capture", "engine", "parts_of", "program_of", "restore"]
+__all__ = ["capture", "parts_of", "program_of", "restore"]
