@@ -39,11 +39,12 @@ async def check(
     for n in range(0, len(ids), AT_ONCE):
         part = ",".join(map(str, ids[n : n + AT_ONCE]))
         for row in (await client.latest("tokens", token_id=part)).rows:
-            one = found[row.token_id or 0]
-            one.name, one.symbol = str(row.values.get("TOKEN_NAME") or ""), row.symbol
+            if (one := found.get(row.token_id or 0)) is not None:  # else the vendor says more than was asked for
+                one.name, one.symbol = str(row.values.get("TOKEN_NAME") or ""), row.symbol
         for row in (await client.latest("price", token_id=part)).rows:
             price = row.values.get("CURRENT_PRICE")
-            found[row.token_id or 0].price = float(price) if isinstance(price, int | float) else None
+            if (one := found.get(row.token_id or 0)) is not None:
+                one.price = float(price) if isinstance(price, int | float) else None
     rows = list(found.values())
     for one in rows:
         _judge_name(one, (renamed or {}).get(one.asset, one.asset.partition("/")[0]))

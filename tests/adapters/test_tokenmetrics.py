@@ -13,6 +13,7 @@ from trader.adapters import tokenmetrics as api
 from trader.adapters.http import Answer
 from trader.adapters.tokenmetrics import Budget, Manner, TokenMetrics, credits_of, windows
 from trader.adapters.tokenmetrics_fields import ENDPOINTS, canonical, page_of
+from trader.asset_map import check
 from trader.loopback.faults import Fault, Faults
 from trader.loopback.server import LoopbackServer, VenueClock
 from trader.loopback.vendor import Published, Quirks, Token, Vendor, ending
@@ -123,6 +124,16 @@ ANSWERS = [
     (401, api.WrongKeyError), (402, api.PaymentError), (403, api.NotInPlanError), (404, api.NotThereError),
     (422, api.BadQuestionError), (400, api.BadQuestionError),
 ]  # fmt: skip
+
+
+async def test_a_vendor_that_answers_for_more_tokens_than_were_asked_for_confuses_no_asset():
+    async with vendor(quirks=Quirks(ignores_ids=True)) as (made, client, _now):
+        cost = {3375: 61_000.0, 3306: 3_400.0, 17528: 0.001, 22600: 0.002}
+        made.publish(
+            [Published("price", token, FIRST, ending(FIRST), {"CURRENT_PRICE": one}) for token, one in cost.items()]
+        )
+        rows = await check({"BTC/USDT": 3375}, client, {}, within=0.03)
+    assert [(one.name, one.price, one.problems) for one in rows] == [("Bitcoin", 61_000.0, [])]
 
 
 @pytest.mark.parametrize(("status", "error"), ANSWERS)
