@@ -2,14 +2,22 @@
 
 import asyncio
 import json
+import traceback
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import pytest
 
-from tests.contracts.worlds import loopback, world
+from tests.contracts.memory import Memory
+from tests.contracts.worlds import KEY, MARKETS, SECRET, loopback, world
 from tests.services.parts import until
-from trader.ports import Accepted, Rolled, Stirred, Touch, Touched, VenueDownError
+from trader.adapters.ccxt_streams import listener
+from trader.app import BUILDERS
+from trader.core.identity import client_core
+from trader.loopback.dialects import DIALECTS
+from trader.loopback.exchange import Exchange
+from trader.loopback.server import VenueClock
+from trader.ports import Accepted, OrderRequest, Rolled, Stirred, Touch, Touched, VenueDownError
 
 D = Decimal
 BOTH = ["gate", "mexc"]
@@ -159,3 +167,80 @@ async def test_the_loopbacks_messages_have_the_form_of_recorded_ones():
             assert {name: type(told[channel]["result"][name]) for name in form} == form
         assert told["spot.candlesticks"]["result"]["n"] == "1m_BTC_USDT"
         assert stream.news(62_000) == []
+
+
+@asynccontextmanager
+async def in_memory(name):
+    """A venue whose exchange is in this process, on a clock that is days behind the machine's; ours is an hour off."""
+    clock = VenueClock(skew_ms=-(10**9))
+    exchange = Exchange(MARKETS, fee=D("0.002"), fee_in="quote")
+    exchange.open_account(KEY, SECRET, {"USDT": D(1_000)})
+    exchange.set_price("BTC/USDT", D(100), clock.now_ms(), half_spread=D("0.001"))
+    wire = Memory(DIALECTS[name](exchange), clock)
+    venue = BUILDERS[name](
+        key=KEY,
+        secret=SECRET,
+        url="http://in.memory",
+        paces=False,
+        transport=wire,
+        wall=lambda: clock.now_ms() / 1_000 + 3_600,
+    )
+    await venue.prepare()
+    yield venue, wire
+
+
+@pytest.mark.parametrize("name", BOTH)
+async def test_the_transport_comes_from_outside_streams_included(name):
+    """Ccxt's own signing and parsing, without one socket and on another clock than the machine's."""
+    async with in_memory(name) as (venue, wire):
+        await hears_its_own_order(venue, wire)
+    assert not wire.dialect.unknown
+    assert all(line.closed for line in wire.lines)
+
+
+async def hears_its_own_order(venue, wire):
+    request = OrderRequest(venue.client_id(client_core("test", "intent 1", 1)), "BTC/USDT", "buy", D("0.1"), D(105))
+    market, account = [], []
+    async with (
+        listening(venue.hear_market(["BTC/USDT"], "1h", market.append)),
+        listening(venue.hear_account(account.append)),
+    ):
+        await until(lambda: market and len(wire.lines) == 2)
+        await asyncio.sleep(0.2)
+        now_ms = await venue.now_ms()
+        reply = await venue.send(venue.sign(request, signed_ms=now_ms, not_after_ms=now_ms + 5_000))
+        assert isinstance(reply, Accepted)
+        await until(lambda: Stirred(reply.venue_order, request.client_id) in account)
+
+
+@pytest.mark.parametrize("fault", ["status_before", "reset_before"])
+async def test_a_listen_key_is_in_no_error(fault):
+    """The key of MEXC's account stream is in its address, and an error is written into the journal and the log."""
+    async with loopback("mexc", {"on": "WS /ws", "do": fault}) as it:
+        with pytest.raises(VenueDownError) as caught:
+            async with asyncio.timeout(5):
+                await it.venue.hear_account(lambda _: None)
+        (key,) = it.server.dialect.listen_keys
+        told = "".join(traceback.format_exception(caught.value))
+        assert key not in f"{caught.value}"
+        assert key not in told, told
+
+
+@pytest.mark.parametrize("name", BOTH)
+async def test_an_other_end_that_answers_no_ping_is_noticed_by_the_clock_from_outside(name, monkeypatch):
+    def quick(*args):
+        found = listener(*args)
+        found.streaming["keepAlive"] = 100  # ms
+        return found
+
+    monkeypatch.setattr("trader.adapters.ccxt_streams.listener", quick)
+    async with in_memory(name) as (venue, wire):
+        heard = []
+        async with listening(venue.hear_market(["BTC/USDT"], "1h", heard.append)) as task:
+            await until(lambda: heard)
+            await asyncio.sleep(0.6)
+            assert not task.done()
+            wire.lines[0].is_deaf = True
+            with pytest.raises(VenueDownError, match="no answer to pings"):
+                async with asyncio.timeout(5):
+                    await task

@@ -6,26 +6,78 @@ is an error to all who wait, and nothing is subscribed again by itself; MEXC tak
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from decimal import Decimal
 from typing import Any
 
-from ccxt.base.errors import BaseError
+from aiohttp import ClientError, WSMsgType
+from ccxt.async_support.base.ws.client import Client
+from ccxt.base.errors import BaseError, NetworkError, RequestTimeout
 from ccxt.pro.gate import gate
 from ccxt.pro.mexc import mexc
 
 from trader.adapters.ccxt_transport import Wired
-from trader.adapters.http import Transport
+from trader.adapters.http import Line, Transport
 from trader.ports import Hint, Rolled, Stirred, Touch, Touched, VenueDownError
 
 MOST = {"gate": 100, "mexc": 30}  # subscriptions of one connection
 
 
-class GateListener(Wired, gate):  # type: ignore[misc]  # ccxt ships no types
+class WiredClient(Client):  # type: ignore[misc]  # ccxt ships no types
+    """ccxt's websocket client over our transport and clock. Addresses hold a listen key: none is in an error."""
+
+    exchange: Any
+
+    def create_connection(self, session: Any) -> Awaitable[Line]:  # noqa: ANN401
+        """Dial over our transport instead of the session."""
+        del session
+        dialled: Awaitable[Line] = self.exchange.transport.dial(self.url)
+        return dialled
+
+    @property
+    def buffer(self) -> Any:  # noqa: ANN401
+        """What aiohttp has read ahead; other lines read nothing ahead."""
+        return super().buffer if hasattr(self.connection, "_conn") else None
+
+    def handle_message(self, message: Any) -> None:  # noqa: ANN401
+        """Ccxt's own, and when the other end answered, by our clock."""
+        super().handle_message(message)
+        if message.type is WSMsgType.PONG:
+            self.lastPong = self.exchange.milliseconds()
+
+    async def ping_loop(self) -> None:
+        """Ask at intervals whether the other end is there, and end a connection whose other end is not."""
+        self.lastPong = self.exchange.milliseconds()
+        while self.keepAlive and not self.closed():
+            await asyncio.sleep(self.keepAlive / 1_000)
+            silent = self.exchange.milliseconds() - self.lastPong
+            if silent > self.keepAlive * self.maxPingPongMisses:
+                self.on_error(RequestTimeout(f"no answer to pings for {silent / 1_000:.0f} s"))
+                return
+            try:
+                await (self.send(self.ping(self)) if self.ping else self.connection.ping())
+            except (BaseError, OSError, ClientError) as error:
+                if not self.closed():
+                    self.on_error(NetworkError(type(error).__name__))
+                return
+
+
+class Dialling(Wired):
+    """What our listeners put before ccxt's: websockets over our transport."""
+
+    def client(self, url: str) -> Any:  # noqa: ANN401
+        """The client of an address, ccxt's own with its transport replaced."""
+        found = super().client(url)  # type: ignore[misc]  # of ccxt's class, which stands behind this one
+        if not isinstance(found, WiredClient):
+            found.__class__, found.exchange = WiredClient, self  # ccxt has no place to name another class
+        return found
+
+
+class GateListener(Dialling, gate):  # type: ignore[misc]  # ccxt ships no types
     """ccxt's Gate streams; what they ask over HTTP goes over our transport."""
 
 
-class MexcListener(Wired, mexc):  # type: ignore[misc]
+class MexcListener(Dialling, mexc):  # type: ignore[misc]
     """ccxt's MEXC streams; the listen key is asked for over our transport."""
 
 

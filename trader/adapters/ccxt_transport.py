@@ -48,6 +48,10 @@ class Wired:
         """The wall's time, from outside; all else that ccxt asks of the clock comes from here."""
         return int(self.wall() * 1_000)
 
+    def seconds(self) -> int:
+        """The venue's clock as far as it is known: ccxt signs subscriptions with it."""
+        return (self.milliseconds() - int(self.options["timeDifference"])) // 1_000  # type: ignore[attr-defined]
+
     def nonce(self) -> int:
         """The pinned time, else the venue's clock as far as it is known."""
         return self.pinned_ms if self.pinned_ms is not None else int(super().nonce())  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""HTTP as every adapter speaks it: a question goes out once over a transport – aiohttp, or what a simulation puts there."""
+"""HTTP and websockets as every adapter speaks them: over a transport – aiohttp, or what a simulation puts there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from typing import Protocol
 
 import aiohttp
 import yarl
+
+FRAME_MOST = 10 * 2**20  # bytes of one frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,29 @@ class NoAnswerError(Exception):
     """Nothing whole came back; whether the request arrived is open."""
 
 
+class Line(Protocol):
+    """A websocket that stands."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it ended."""
+
+    async def receive(self) -> aiohttp.WSMessage:
+        """The next frame; pings are frames as well, and answered by who listens."""
+
+    async def send_str(self, data: str) -> None:
+        """Send a text."""
+
+    async def ping(self, message: bytes = b"") -> None:
+        """Ask whether the other end is there."""
+
+    async def pong(self, message: bytes = b"") -> None:
+        """Answer that."""
+
+    async def close(self) -> bool:
+        """End it."""
+
+
 class Transport(Protocol):
     """How bytes go out: a socket, or a simulated exchange."""
 
@@ -28,6 +53,9 @@ class Transport(Protocol):
         self, method: str, url: str, headers: Mapping[str, str], body: str | None, *, seconds: float
     ) -> Answer:
         """Send once and return the answer; raises NoAnswerError."""
+
+    async def dial(self, url: str) -> Line:
+        """Open a websocket; raises NoAnswerError."""
 
     async def close(self) -> None:
         """Close what is open."""
@@ -46,15 +74,10 @@ class HttpTransport:
     async def call(
         self, method: str, url: str, headers: Mapping[str, str], body: str | None, *, seconds: float
     ) -> Answer:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(headers={"User-Agent": "signal-trader"})
-            if not self._repeats:
-                # there is no public switch; tests/adapters/test_tokenmetrics.py fails when this one moves
-                self._session._retry_connection = False  # noqa: SLF001
         limit = aiohttp.ClientTimeout(total=seconds)
         where = f"{method} {yarl.URL(url).path}"  # never the query: it holds the signature
         try:
-            async with self._session.request(
+            async with self._opened().request(
                 method, yarl.URL(url, encoded=True), headers=headers, data=None if body is None else body.encode(),
                 timeout=limit, allow_redirects=False,
             ) as response:  # fmt: skip
@@ -63,6 +86,25 @@ class HttpTransport:
             raise NoAnswerError(f"{where}: no answer within {seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise NoAnswerError(f"{where}: {type(error).__name__}") from error
+
+    async def dial(self, url: str) -> Line:
+        where = f"WS {yarl.URL(url).path}"  # never the query: it holds the listen key
+        try:
+            return await self._opened().ws_connect(
+                yarl.URL(url, encoded=True), autoping=False, autoclose=False, compress=15, max_msg_size=FRAME_MOST
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise NoAnswerError(f"{where}: HTTP {error.status}") from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise NoAnswerError(f"{where}: {type(error).__name__}") from error
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(headers={"User-Agent": "signal-trader"})
+            if not self._repeats:
+                # there is no public switch; tests/adapters/test_tokenmetrics.py fails when this one moves
+                self._session._retry_connection = False  # noqa: SLF001
+        return self._session
 
     async def close(self) -> None:
         if self._session is not None:
