@@ -123,7 +123,7 @@ def rules_of(settings: Run) -> Rules:
         for name, text in (("ttl", intake.ttl), ("gather", intake.gather), ("max_age", intake.max_age))
         if text is not None
     }
-    return replace(Rules(), drift=intake.drift, **spans)
+    return replace(Rules(), drift=intake.drift, trust=tuple(intake.trust or ()), **spans)
 
 
 def bench(
@@ -227,7 +227,8 @@ async def run_once(
             made.desk, made.reconciler, made.inbox, [], market, log, Pace(), LEASE_SECONDS, program=made.program
         )  # fmt: skip
         daemon.sources = sources_of(
-            settings, home, daemon.link_changed, folder, is_shadow=is_shadow, warn=lambda what: log.warning("ratings", what=what)
+            settings, home, daemon.link_changed, folder, is_shadow=is_shadow, warn=lambda what: log.warning("ratings", what=what),
+            alert=lambda what: log.alert(what, link=SOURCE),
         )  # fmt: skip
         await _work(daemon, made, market, strategy, folder, log, stopping)
     finally:
@@ -333,7 +334,7 @@ def _keys(settings: Run, home: Path) -> dict[str, str]:
 
 def sources_of(
     settings: Run, home: Path, tell: Callable[[str, bool, str], None], folder: Path, *, is_shadow: bool = False,
-    warn: Callable[[str], None] = lambda _what: None,
+    warn: Callable[[str], None] = lambda _what: None, alert: Callable[[str], None] = lambda _what: None,
 ) -> list[Source]:  # fmt: skip
     """Where messages come from. A shadow takes nothing from the bot beside it: its session is its own, it only looks into a folder, and
     asks a vendor for itself.
@@ -351,7 +352,8 @@ def sources_of(
         path = (home / intake.ratings).resolve()
         vendor, _ = load_vendor(path, PULLED)
         store = RatingsStore(folder / "ratings.db" if is_shadow else (path.parent / vendor.store).resolve())
-        found.append(feed_of(vendor, path.parent, store, tell=lambda is_up, why: tell(SOURCE, is_up, why), warn=warn))
+        told = lambda is_up, why: tell(SOURCE, is_up, why)  # noqa: E731 - a name for what fits no line
+        found.append(feed_of(vendor, path.parent, store, tell=told, warn=warn, alert=alert))
     return found
 
 

@@ -103,8 +103,19 @@ def status(config: Config, as_json: AsJson = False) -> None:
         return
     for name, value in found.items():
         if name != "ok":
-            shown = json.dumps(value) if isinstance(value, dict | list) else value
-            print(f"{name.replace('_', ' '):24} {shown}")
+            _show(name.replace("_", " "), value)
+
+
+def _show(name: str, value: object, depth: int = 0) -> None:
+    """A line of a status; what holds more has its lines below."""
+    indent = "  " * depth
+    if isinstance(value, dict) and value:
+        print(f"{indent}{name}")
+        for key, one in value.items():
+            _show(str(key), one, depth + 1)
+    else:
+        shown = "-" if value in ({}, []) else json.dumps(value) if isinstance(value, list) else value
+        print(f"{indent}{name:{24 - len(indent)}} {shown}")
 
 
 def halt(

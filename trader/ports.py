@@ -3,11 +3,11 @@
 Money and quantities are exact decimals here, instants are aware UTC, `_ms` are milliseconds of the venue's clock.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from trader.core.facts import Fact
 from trader.core.instruments import Instrument
@@ -64,6 +64,14 @@ class Source(Protocol):
 
     def messages(self) -> AsyncIterator[Message]:
         """Yield messages until the source ends; what was not acknowledged comes again after a restart."""
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A source that can say how it stands."""
+
+    def standing(self) -> Mapping[str, object]:
+        """How fresh it is, and what keeps it; plain data, without secrets."""
 
 
 @dataclass(frozen=True, slots=True)

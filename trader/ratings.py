@@ -54,12 +54,13 @@ def client_of(settings: Vendor, home: Path, store: RatingsStore, clock: Clock | 
 
 
 def feed_of(
-    settings: Vendor, home: Path, store: RatingsStore, *, tell: Callable[[bool, str], None], warn: Callable[[str], None]
+    settings: Vendor, home: Path, store: RatingsStore, *, tell: Callable[[bool, str], None], warn: Callable[[str], None],
+    alert: Callable[[str], None],
 ) -> TokenMetricsFeed:  # fmt: skip
     """The feed of a vendor's file, as a source of messages."""
     clock = SystemClock()
     feeding = Feeding(settings.assets, settings.endpoints, timedelta(microseconds=duration(settings.lag) / 1_000))
-    return TokenMetricsFeed(client_of(settings, home, store, clock), store, clock, feeding, tell, warn)
+    return TokenMetricsFeed(client_of(settings, home, store, clock), store, clock, feeding, tell, warn, alert)
 
 
 def wanted(settings: Vendor, store: RatingsStore, since: date, until: date) -> list[tuple[str, Window]]:

@@ -66,6 +66,10 @@ class Intake(Part):
     drift: Share | None = Field(None, description="how far a price may have moved since an event was issued")
     max_age: Duration | None = Field(None, description="how old a rating or state may be when it comes")
     gather: Duration = Field("60s", description="how long the parts of one publication are waited for")
+    trust: Names | None = Field(
+        None,
+        description="sources in the order of trust, for two that disagree on an asset, a kind and what it describes",
+    )
 
 
 class ExecutionChoice(Part):

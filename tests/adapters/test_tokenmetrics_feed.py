@@ -95,14 +95,15 @@ def history(lot):
     return rows
 
 
-def feed(vendor, clock, store, lot, chance=0.15, plan=2_000, **more):
+def feed(vendor, clock, store, lot, chance=0.15, plan=2_000, endpoints=("trading_signals",), alerts=None, **more):
     wire = Direct(vendor, clock, lot, chance)
     manner = Manner(base="http://vendor", apart_seconds=0.0, pause_seconds=1.0)
     client = TokenMetrics(KEY, clock, Budget(plan, store.spent(), store.keep_spent), manner, wire=wire, lot=Random(1))
     links = []
     one = TokenMetricsFeed(
-        client, store, clock, Feeding(ASSETS, ["trading_signals"], **more), tell=lambda *link: links.append(link)
-    )
+        client, store, clock, Feeding(ASSETS, endpoints, **more), tell=lambda *link: links.append(link),
+        alert=([] if alerts is None else alerts).append,
+    )  # fmt: skip
     return one, links, wire
 
 
@@ -215,11 +216,31 @@ async def test_a_wrong_key_stops_the_feed_and_a_spent_quota_makes_it_wait(tmp_pa
     assert await live(one, clock, START + timedelta(days=3), Random(1)) == []
     assert (len(links), links[0][0], "401" in links[0][1]) == (1, False, True)
     assert sum(store.spent().values()) == 1, "a wrong key is not tried again"
-    vendor.key, vendor.quirks = KEY, Quirks(credits=0)
-    one, links, _ = feed(vendor, clock, store, Random(1), chance=0.0)
+    vendor.key, vendor.quirks, alerts = KEY, Quirks(credits=0), []
+    one, links, _ = feed(vendor, clock, store, Random(1), chance=0.0, alerts=alerts)
     await live(one, clock, clock.now() + timedelta(hours=5), Random(1))
     assert (links[0][0], "429" in links[0][1]) == (False, True)
     assert sum(store.spent().values()) < 1 + 4 * 6, "it is asked again every hour, not every minute"
+    standing = one.standing()
+    assert (standing["state"], "429" in standing["endpoints"]["trading_signals"]) == ("stale-safe", True)
+    assert len(alerts) == 1
+    vendor.quirks = Quirks()
+    await live(one, clock, clock.now() + timedelta(hours=2), Random(1))
+    assert one.standing()["state"] == "answers"
+    assert [is_up for is_up, _ in links] == [False, True]
+
+
+async def test_an_endpoint_that_the_plan_does_not_include_is_not_hidden_by_one_that_answers(tmp_path):
+    vendor = Vendor(KEY, [], quirks=Quirks(plan=frozenset({"trading-signals"})))
+    clock, store = Simulated(START), RatingsStore(tmp_path / "ratings.db")
+    alerts, both = [], ("market_metrics", "trading_signals")
+    one, links, _ = feed(vendor, clock, store, Random(1), chance=0.0, endpoints=both, alerts=alerts)
+    await live(one, clock, START + timedelta(days=2), Random(1))
+    standing = one.standing()
+    assert standing["state"] == "stopped"
+    assert "403" in standing["endpoints"]["market_metrics"]
+    assert "asked again" in standing["endpoints"]["trading_signals"]
+    assert ([is_up for is_up, _ in links], len(alerts)) == ([False], 1)
 
 
 async def test_a_flip_that_was_missed_is_kept_and_healed_by_the_trend_and_not_told_as_news(tmp_path):

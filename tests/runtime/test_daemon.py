@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,13 +11,19 @@ from tests.contracts.worlds import SkewedClock, loopback
 from tests.runtime.test_market import just_before_an_hour
 from tests.services.parts import until
 from trader import Decision, FallBy, Target, Wants
+from trader.adapters.clock import SystemClock
 from trader.adapters.journal_sqlite import SqliteJournal
 from trader.adapters.payloads import compose
+from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.sources import Bus
+from trader.adapters.tokenmetrics import Budget, Manner, TokenMetrics
+from trader.adapters.tokenmetrics_feed import Feeding, TokenMetricsFeed
 from trader.app import bench, rehearse, start
 from trader.core.facts import Decided, ExitHit, Filled, OrderPlaced
 from trader.core.records import CommandTaken, ForeignSeen, LinkChanged, SignalClosed, SignalReceived, StateChanged
 from trader.core.risk import Limits
+from trader.loopback.server import LoopbackServer
+from trader.loopback.vendor import Published, Token, Vendor
 from trader.loopback.walk import Walk
 from trader.runtime.control import Command
 from trader.runtime.daemon import Daemon, Pace
@@ -34,18 +40,18 @@ FAST = Pace(reconcile_seconds=0.3, stale_seconds=0.9, idle_seconds=0.05, stop_se
 class Follows:
     """Holds what the newest rating says, in percent, with a stop; may ask to be woken again."""
 
-    def __init__(self, again=None):
-        self.again = again
+    def __init__(self, again=None, kind="weight"):
+        self.again, self.kind = again, kind
 
     def __repr__(self):
         return f"Follows({self.again})"
 
     @property
     def wants(self):
-        return Wants(ratings=("weight",))
+        return Wants(ratings=(self.kind,))
 
     def decide(self, view):
-        weights = view.ratings("weight")
+        weights = view.ratings(self.kind)
         sizes = {asset: weights[asset] / 100 for asset in view.wake.assets}
         found = Decision.change({a: Target(size, (FallBy(0.1),)) if size else 0.0 for a, size in sizes.items()})
         return found.wake_at(view.now + self.again) if self.again and "timer" not in view.wake.causes else found
@@ -53,7 +59,7 @@ class Follows:
 
 @asynccontextmanager
 async def daemon(
-    name, path, *, strategy=None, pace=FAST, market_every=0.05, bus=None, limits=None, clock=None, program=""
+    name, path, *, strategy=None, pace=FAST, market_every=0.05, bus=None, limits=None, clock=None, program="", more=None
 ):
     async with loopback(name, clock=clock) as it:
         walk = Walk(it.exchange, {"BTC/USDT": D(100), "ETH/USDT": D(10)}, seed=1)
@@ -71,6 +77,8 @@ async def daemon(
             execution=Execution(collar=0.005, again_seconds=0.05, fee=0.002),
         )  # fmt: skip
         one = Daemon(made.desk, made.reconciler, made.inbox, [bus], market, Log(), pace, program=program)
+        if more is not None:
+            one.sources = [bus, more(one)]
         await recover(made.desk, made.reconciler, made.inbox, journal)
         await start(made.desk, made.instruments, made.capital)
         journal.seen = []
@@ -87,8 +95,6 @@ async def daemon(
 
 
 def rating(number, **weights):
-    from datetime import UTC, datetime
-
     values = {f"{asset}/USDT": float(weight) for asset, weight in weights.items()}
     return compose(
         source="test", kind="weight", values=values, type_="rating", issued_at=datetime.now(UTC), id_=f"{number}"
@@ -187,6 +193,43 @@ async def test_a_price_that_reaches_the_stop_sells(tmp_path):
         (hit,) = await facts(journal, ExitHit)
         assert hit.price < 90
         assert rehearse(await facts(journal), Follows()).differences == []
+
+
+async def test_when_the_vendors_key_is_revoked_its_feed_stops_and_what_is_held_stays_protected(tmp_path):
+    today = datetime.now(UTC).date()
+    api = Vendor("right", [Token(3375, "BTC", "Bitcoin")])
+    api.publish(
+        Published("tm-grade-history", 3375, today - timedelta(days=n), 0, {"TM_GRADE": 40.0, "QUANT_GRADE": 40.0})
+        for n in (1, 2)
+    )
+    alerts = []
+
+    def feed(one):
+        store, clock = RatingsStore(tmp_path / "ratings.db"), SystemClock()
+        client = TokenMetrics("right", clock, Budget(50), Manner(base=server.url, apart_seconds=0.0, tries=1))
+        feeding = Feeding({"BTC/USDT": 3375}, ("tm_grade_history",), lag=timedelta(0))
+        tell = lambda is_up, why: one.link_changed("tokenmetrics", is_up, why)  # noqa: E731
+        return TokenMetricsFeed(client, store, clock, feeding, tell, alert=alerts.append)
+
+    async with (
+        LoopbackServer(api) as server,
+        daemon("gate", tmp_path / "j.db", strategy=Follows(kind="tm_grade"), more=feed) as (it, one, _, _),
+    ):
+        await until(lambda: held(one) > 0)
+        source = one.sources[1]
+        assert one.status()["sources"]["tokenmetrics"]["state"] == "answers"
+        assert one.status()["sources"]["tokenmetrics"]["credits"]["of_month"] == 50
+        api.key = "another"
+        source.turns["tm_grade_history"].due = source.clock.now()
+        await source.poll()
+        standing = one.status()["sources"]["tokenmetrics"]
+        assert (standing["state"], "401" in standing["endpoints"]["tm_grade_history"]) == ("stopped", True)
+        assert standing["newest"]["tm_grade"] == f"{today - timedelta(days=1)} 00:00"
+        assert len(alerts) == 1
+        assert "tm_grade_history is not asked any more" in alerts[0]
+        it.exchange.set_price("BTC/USDT", D(80), it.clock.now_ms(), half_spread=D("0.001"))
+        await until(lambda: of(one, ExitHit) and held(one) == 0)
+        assert [fact.is_up for fact in of(one, LinkChanged) if fact.link == "tokenmetrics"] == [True, False]
 
 
 async def test_a_timer_wakes_when_it_is_due(tmp_path):

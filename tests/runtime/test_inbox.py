@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 
@@ -63,9 +64,9 @@ class Door:
             self.inbox.fold(entry.fact)
 
 
-def said(values=None, *, seconds=0.0, kind="grade", type_="rating", id_=None, **more):
+def said(values=None, *, seconds=0.0, kind="grade", type_="rating", id_=None, source="tm", **more):
     return compose(
-        source="tm", kind=kind, values=values or {"A": 80.0}, type_=type_, issued_at=START + timedelta(seconds=seconds),
+        source=source, kind=kind, values=values or {"A": 80.0}, type_=type_, issued_at=START + timedelta(seconds=seconds),
         id_=id_, **more,
     )  # fmt: skip
 
@@ -92,6 +93,52 @@ async def test_the_same_again_is_a_duplicate_and_another_text_under_the_id_a_con
     assert await door.take(said({"A": 10.0}, id_="7")) == ("conflict", None)
     await door.again()
     assert await door.take(said(id_="7")) == ("duplicate", None)
+
+
+async def test_of_two_sources_that_disagree_the_one_that_is_trusted_more_decides(tmp_path):
+    door = Door(tmp_path / "j.db", trust=("tm", "b/c"))
+    assert (await door.take(said({"A": 60.0, "B": 10.0}, source="b/c", id_="1")))[0] == ""
+    taken = await door.inbox.take(Message("test", "", said({"A": 80.0}, id_="2"), nobody))
+    assert taken.receipts[0].why == "A grade of 2024-01-01 00:00: 80 here, 60 from b%2Fc, which is trusted less"
+    assert [one.value for one in (await door.keep(taken))[1].signals] == [80.0]
+    outcome, publication = await door.take(said({"A": 61.0}, source="b/c", id_="3"))
+    assert (outcome, publication) == ("conflict", None)
+    await door.again()
+    assert (await door.take(said({"A": 62.0}, source="x", id_="4")))[0] == "conflict"
+    taken = await door.inbox.take(Message("test", "", said({"A": 63.0, "B": 11.0}, source="b/c", id_="5"), nobody))
+    assert "A grade of 2024-01-01 00:00: 63 here, 80 from tm, which is trusted more" in taken.receipts[0].why
+    assert [(one.asset, one.value) for one in taken.publication.signals] == [("B", 11.0)]
+    assert (await door.take(said({"A": 81.0}, id_="6")))[0] == ""  # its own word it may change
+    assert (await door.take(said({"A": 1.0}, source="x", seconds=60, id_="7")))[0] == ""  # and what is newer is news
+
+
+async def test_a_part_that_was_overruled_while_it_waited_says_nothing(tmp_path):
+    door = Door(tmp_path / "j.db", trust=("tm",))
+    await door.take(said({"A": 60.0}, source="x", id_="1", batch=("b", 2)))
+    await door.take(said({"A": 80.0, "B": 80.0}, id_="2"))
+    outcome, publication = await door.take(said({"B": 80.0}, source="x", id_="3", batch=("b", 2)))
+    assert (outcome, [(one.asset, one.value) for one in publication.signals]) == ("", [("B", 80.0)])
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_what_stands_in_the_end_is_the_word_of_who_is_trusted_most(tmp_path, seed):
+    """Whatever the order in which they speak: of the newest as_of the last word of the first source in the order of trust."""
+    lot, door = Random(seed), Door(tmp_path / "j.db", trust=("p", "q"))
+    words, stands = {}, {}
+    for number in range(60):
+        source, asset, day, value = lot.choice("pqrs"), lot.choice("AB"), lot.randrange(3), float(lot.randrange(4))
+        body = said({asset: value}, source=source, id_=str(number), as_of=START + timedelta(days=day))
+        _, publication = await door.take(body)
+        words[asset, day, source] = value
+        for one in publication.signals if publication else ():
+            if asset not in stands or one.as_of >= stands[asset][0]:
+                stands[asset] = (one.as_of, one.value)
+        if lot.random() < 0.1:
+            await door.again()
+    for asset, (as_of, value) in stands.items():
+        day = max(day for name, day, _ in words if name == asset)
+        assert as_of == START + timedelta(days=day)
+        assert value == next(words[asset, day, source] for source in "pqrs" if (asset, day, source) in words)
 
 
 async def test_without_an_id_the_content_is_the_id(door):

@@ -49,15 +49,19 @@ class Feeding:
 
 @dataclass(slots=True)
 class Turn:
-    """How one endpoint stands: when it is asked next, and whether it is given up."""
+    """How one endpoint stands: when it is asked next, what keeps it from answering, and whether it is given up."""
 
     due: datetime
-    stopped: str = ""
+    trouble: str = ""
+    is_stopped: bool = False
+    is_spent: bool = False  # no credits, or too many requests: what is known goes stale, nothing is invented
 
 
 @dataclass(slots=True)
 class TokenMetricsFeed:
-    """A source of messages. `tell` is called with the state of the link when it changes, `warn` with rows that were set aside."""
+    """A source of messages. `tell` is called with the state of the link when it changes, `warn` with rows that were set aside,
+    `alert` with what a person must mend.
+    """
 
     client: TokenMetrics
     store: RatingsStore
@@ -65,10 +69,11 @@ class TokenMetricsFeed:
     feeding: Feeding
     tell: Callable[[bool, str], None] = lambda _up, _why: None
     warn: Callable[[str], None] = lambda _what: None
+    alert: Callable[[str], None] = lambda _what: None
     name: str = SOURCE
     turns: dict[str, Turn] = field(default_factory=dict)
     _given: set[str] = field(default_factory=set)
-    _is_up: bool | None = None
+    _told: tuple[str, ...] | None = None
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield what is news, for ever; what was not acknowledged comes again after a restart."""
@@ -106,9 +111,9 @@ class TokenMetricsFeed:
         """Ask for what is due; returns when something is due next."""
         for endpoint in self.feeding.endpoints:
             turn = self.turns.setdefault(endpoint, Turn(self.clock.now()))
-            if not turn.stopped and turn.due <= self.clock.now():
+            if not turn.is_stopped and turn.due <= self.clock.now():
                 await self._ask(endpoint, turn)
-        going = [one.due for one in self.turns.values() if not one.stopped]
+        going = [one.due for one in self.turns.values() if not one.is_stopped]
         return min(going, default=self.clock.now() + DAY)
 
     async def _ask(self, endpoint: str, turn: Turn) -> None:
@@ -122,19 +127,28 @@ class TokenMetricsFeed:
             )
             pages = [await self.client.window(endpoint, one) for one in spans]
         except (WrongKeyError, NotInPlanError, NotThereError) as error:
-            turn.stopped = str(error)
-            self._link(False, str(error))
+            turn.is_stopped = True
+            self._troubled(turn, error)
+            self.alert(
+                f"{endpoint} is not asked any more, mend it and start again; what is held stays protected: {error}"
+            )
             return
-        except (QuotaError, OutOfCreditsError) as error:  # stale-safe: what is known goes stale, nothing is invented
+        except (QuotaError, OutOfCreditsError) as error:
             turn.due = now + max(feeding.again, timedelta(hours=1))
-            self._link(False, str(error))
+            if not turn.is_spent:
+                self.alert(
+                    f"{endpoint}: nothing new before {turn.due:%H:%M} at the earliest, ratings go stale: {error}"
+                )
+            turn.is_spent = True
+            self._troubled(turn, error)
             return
         except VendorError as error:
             turn.due = now + feeding.again
-            self._link(False, str(error))
+            self._troubled(turn, error)
             return
         self._take(endpoint, pages, expected)
-        self._link(True, "answers")
+        turn.is_spent = False
+        self._troubled(turn, None)
         published = expected + DAY + feeding.lag
         is_there = not self._missing(endpoint, expected)
         is_waited_for = now < published + feeding.wait
@@ -178,10 +192,32 @@ class TokenMetricsFeed:
     def _until(self, expected: datetime) -> date:
         return max(expected, self.clock.now()).date()  # today's row is kept too, as provisional
 
-    def _link(self, is_up: bool, why: str) -> None:
-        if is_up != self._is_up:
-            self._is_up = is_up
-            self.tell(is_up, why)
+    def _troubled(self, turn: Turn, error: VendorError | None) -> None:
+        """Note what keeps an endpoint, and tell of the link where that changes which are kept."""
+        turn.trouble = "" if error is None else str(error)
+        troubled = tuple(name for name, one in self.turns.items() if one.trouble)
+        if troubled != self._told:
+            self._told = troubled
+            self.tell(not troubled, "; ".join(self.turns[name].trouble for name in troubled) or "answers")
+
+    def standing(self) -> dict[str, object]:
+        """How it stands as a whole, endpoint by endpoint; the credits of the month; the newest day of each kind."""
+        turns, now = self.turns, self.clock.now()
+        state = "answers" if turns else "not asked yet"
+        for name, is_so in (("troubled", "trouble"), ("stale-safe", "is_spent"), ("stopped", "is_stopped")):
+            state = name if any(getattr(one, is_so) for one in turns.values()) else state
+        newest: dict[str, datetime] = {}
+        for (_, kind), as_of in self.store.newest(SOURCE).items():
+            newest[kind] = max(as_of, newest.get(kind, as_of))
+        budget = self.client.budget
+        return {
+            "state": state,
+            "endpoints": {
+                name: one.trouble or f"asked again {one.due:%Y-%m-%d %H:%M}" for name, one in sorted(turns.items())
+            },
+            "credits": {"of_month": budget.credits, "left": budget.left(now)},
+            "newest": {kind: f"{as_of:%Y-%m-%d %H:%M}" for kind, as_of in sorted(newest.items())},
+        }
 
 
 def messages_of(

@@ -14,7 +14,7 @@ from trader.core.feed import Feed
 from trader.core.instants import to_ns
 from trader.core.orders import STUCK, UNKNOWN
 from trader.core.records import CommandTaken, LinkChanged, StateChanged
-from trader.ports import JournalDownError, Message, Source, VenueDownError
+from trader.ports import JournalDownError, Message, Reporting, Source, VenueDownError
 from trader.runtime.account import Account
 from trader.runtime.control import Answer, Command
 from trader.runtime.desk import ACTIVE, HALTED, KILLED, RECOVERING, REDUCING, Desk
@@ -335,7 +335,8 @@ class Daemon:
             "market_seconds_ago": None if self.market is None else round(now - self.market.heard_at, 1),
             "off": {code: str(amount) for code, amount in self.reconciler.off.items() if amount},
             "streams": {"market": self.market is not None and self.market.is_streaming, "account": self.account.is_streaming},
-            "links": self._links, "loop_lag_seconds": round(self._lag, 3),
+            "links": self._links, "sources": {one.name: one.standing() for one in self.sources if isinstance(one, Reporting)},
+            "loop_lag_seconds": round(self._lag, 3),
         }  # fmt: skip
 
     # Housekeeping

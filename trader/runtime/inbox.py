@@ -4,7 +4,7 @@ What is to be handled gets a receipt without an outcome; everything else a recei
 before the sender is told that the message is ours.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -12,20 +12,24 @@ from hashlib import sha256
 from trader.core.facts import Fact, SignalsKnown
 from trader.core.records import BatchClosed, SignalReceived
 from trader.core.signals import MARKET, Signal
-from trader.ports import Clock, Journal, Message, Notice, PayloadError
+from trader.ports import Clock, Journal, Message, Notice, PayloadError, Said
 
 KEPT = 2_000  # characters of a message that is not handled
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What may pass. `drift`: largest share by which the price may have moved since an event was issued."""
+    """What may pass. `drift`: largest share by which the price may have moved since an event was issued.
+
+    trust: sources in the order of trust, for two that disagree; those that it does not name come after, by name.
+    """
 
     ttl: timedelta = timedelta(minutes=15)
     drift: float | None = None
     future: timedelta = timedelta(seconds=60)
     max_age: timedelta | None = None  # of a rating or state, from what it describes
     gather: timedelta = timedelta(seconds=60)
+    trust: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -58,7 +62,8 @@ class Inbox:
         self._assets, self._rules, self._price = assets | {MARKET}, rules, price
         self._batches: dict[str, Batch] = {}
         self._closed: set[str] = set()
-        self._newest: dict[tuple[bool, str, str], datetime] = {}
+        self._newest: dict[tuple[bool, str, str], tuple[datetime, str, float]] = {}  # what it describes, who said what
+        self._ranks = {_name(source): place for place, source in enumerate(rules.trust)}
 
     def restored(self) -> None:
         """The state was set: what is waited for is waited for from now on."""
@@ -75,12 +80,20 @@ class Inbox:
             case BatchClosed(key=key):
                 self._closed.add(key)
                 self._batches.pop(key, None)
-            case SignalsKnown(is_rating=is_rating, signals=signals):
+            case SignalsKnown(is_rating=is_rating, signals=signals, key=key):
                 for one in signals:
-                    name = (is_rating, one.kind, one.asset)
-                    self._newest[name] = max(one.as_of, self._newest.get(name, one.as_of))
+                    self._learn((is_rating, one.kind, one.asset), (one.as_of, key.partition("/")[0], one.value))
             case _:
                 pass
+
+    def _learn(self, name: tuple[bool, str, str], said: tuple[datetime, str, float]) -> None:
+        last = self._newest.get(name)
+        if last is not None:
+            if said[0] < last[0]:
+                return
+            if (said[0], said[2]) == (last[0], last[2]) and self._rank(last[1]) < self._rank(said[1]):
+                return  # who only agrees does not take the place of who is trusted more
+        self._newest[name] = said
 
     def _read_again(self, payload: str) -> Notice | None:
         try:
@@ -99,7 +112,7 @@ class Inbox:
             outcome = "duplicate" if await self._journal.digest_of(key) is not None else error.outcome
             return Taken((SignalReceived(at, key, message.source, digest, outcome, error.why, text[:KEPT]),))
         content = _content(notice)
-        key = f"{notice.source}/{notice.id or content[:32]}"
+        key = f"{_name(notice.source)}/{notice.id or content[:32]}"
         known = await self._journal.digest_of(key)
         if known is not None:
             outcome, why = (
@@ -127,14 +140,43 @@ class Inbox:
         if notice.type == "event":
             if is_retained:
                 return "retained", "an event that the broker kept is no news"
-            return self._spent(notice, at)
+            outcome, why = self._spent(notice, at)
+            return (outcome, why) if outcome else self._disputed(notice, strange)
         if rules.max_age is not None and all(at - one.as_of > rules.max_age for one in notice.said):
             return "stale", f"older than {rules.max_age}"
-        is_rating = notice.type == "rating"
-        newest = [self._newest.get((is_rating, one.kind, one.asset)) for one in notice.said]
-        if all(last is not None and one.as_of < last for one, last in zip(notice.said, newest, strict=True)):
+        newest = [self._standing(notice, one) for one in notice.said]
+        if all(last is not None and one.as_of < last[0] for one, last in zip(notice.said, newest, strict=True)):
             return "out_of_order", "something newer is known of each of its assets"
-        return "", f"left out, not in the universe: {', '.join(strange[:5])}" if strange else ""
+        return self._disputed(notice, strange)
+
+    # Sources that disagree
+
+    def _standing(self, notice: Notice, one: Said) -> tuple[datetime, str, float] | None:
+        """What is known of the same kind about the same asset: what it describes, who said it, the value."""
+        return self._newest.get((notice.type == "rating", one.kind, one.asset))
+
+    def _dispute(self, notice: Notice, one: Said) -> tuple[bool, str] | None:
+        """Whether another source said something else of the same as_of: then who is trusted more, us or it, and in words."""
+        last, source = self._standing(notice, one), _name(notice.source)
+        if last is None or last[0] != one.as_of or last[1] == source or last[2] == one.value:
+            return None
+        is_ours = self._rank(source) < self._rank(last[1])
+        told = f"{one.asset} {one.kind} of {one.as_of:%Y-%m-%d %H:%M}: {one.value:g} here, {last[2]:g} from {last[1]}"
+        return is_ours, f"{told}, which is trusted {'less' if is_ours else 'more'}"
+
+    def _rank(self, source: str) -> tuple[int, str]:
+        return self._ranks.get(source, len(self._ranks)), source
+
+    def _disputed(self, notice: Notice, strange: Sequence[str]) -> tuple[str, str]:
+        """A conflict where another source is trusted more in everything; else what is left out, and what is overruled."""
+        disputes = [(one.asset, self._dispute(notice, one)) for one in notice.said]
+        lost = [found[1] for _, found in disputes if found is not None and not found[0]]
+        told = [found[1] for _, found in disputes if found is not None]
+        known = [asset for asset, _ in disputes if asset not in strange]
+        if lost and len(lost) == len(known):
+            return "conflict", "; ".join(lost[:5])
+        notes = [f"left out, not in the universe: {', '.join(strange[:5])}"] if strange else []
+        return "", "; ".join([*notes, *told[:5]])
 
     def _spent(self, notice: Notice, at: datetime) -> tuple[str, str]:
         rules = self._rules
@@ -156,9 +198,13 @@ class Inbox:
             Signal(one.asset, one.kind, one.value, one.as_of, at)
             for notice in notices
             for one in notice.said
-            if one.asset in self._assets
+            if one.asset in self._assets and not self._is_overruled(notice, one)
         )
         return SignalsKnown(at, signals, notices[0].type == "rating", key)
+
+    def _is_overruled(self, notice: Notice, one: Said) -> bool:
+        found = self._dispute(notice, one)
+        return found is not None and not found[0]
 
     # Publications of several messages
 
@@ -197,7 +243,12 @@ class Inbox:
 
 def _batch_key(notice: Notice) -> str:
     assert notice.batch is not None
-    return f"{notice.source}/batch:{notice.batch[0]}"
+    return f"{_name(notice.source)}/batch:{notice.batch[0]}"
+
+
+def _name(source: str) -> str:
+    """A source as keys begin with it: no slash is in it."""
+    return source.replace("%", "%25").replace("/", "%2F")
 
 
 def _content(notice: Notice) -> str:

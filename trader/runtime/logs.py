@@ -103,6 +103,10 @@ class Log:
         """Something that a person should know."""
         self._logger.warning(event, **fields)
 
+    def alert(self, what: str, **fields: object) -> None:
+        """Something that a person must mend."""
+        self._logger.error("alert", what=what, **fields)
+
     def failed(self, event: str, error: BaseException, **fields: object) -> None:
         """Something that went wrong, with where."""
         self._logger.error(event, error=f"{type(error).__name__}: {error}", exc_info=error, **fields)

@@ -21,6 +21,7 @@ from trader.core.facts import (
 from trader.core.records import SignalClosed
 
 WORKING, TRADED, NO_CHANGE, NOTED, UNWANTED = "working", "traded", "no_change", "noted", "unwanted"
+CONFLICT = "conflict"  # all that it said, a source that is trusted more said otherwise
 BY_SIGNAL = "signal:"
 
 
@@ -104,6 +105,8 @@ class Outcomes:
             return TRADED
         if ends:
             return min(ends)
+        if not one.publication.signals:
+            return CONFLICT
         if not self.wanted & {signal.kind for signal in one.publication.signals}:
             return UNWANTED
         return NO_CHANGE if one.woke else NOTED
