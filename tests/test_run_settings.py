@@ -82,3 +82,12 @@ def test_paper_cannot_be_live_and_unknown_keys_are_named(tmp_path):
     assert "did you mean capital" in problem(changed(tmp_path, "capital: 10000", "captial: 10000"))
     answer = CliRunner().invoke(app, ["check", str(changed(tmp_path, "top: 4", "tpo: 4"))])
     assert answer.exit_code != 0
+
+
+def test_a_share_of_the_volume_does_not_go_with_market_orders(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text((EXAMPLE.parent / "thin-book.yaml").read_text().replace("collar: 1%", "market_buys: true"))
+    said = problem(path)
+    assert "run.yaml:28:3" in said
+    assert "participation = 0.1 with market_buys = true" in said
+    assert load_run(EXAMPLE.parent / "thin-book.yaml")[0].execution.participation == 0.1

@@ -212,6 +212,7 @@ async def run_once(
         )  # fmt: skip
         execution = Execution(
             collar=settings.execution.collar, fee=settings.costs.fee, spends=settings.execution.market_buys,
+            participation=settings.execution.participation,
             validity=timedelta(microseconds=duration(settings.execution.validity) / 1_000),
         )  # fmt: skip
         made = bench(

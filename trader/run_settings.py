@@ -81,6 +81,10 @@ class ExecutionChoice(Part):
     market_buys: bool = Field(
         False, description="buys for an amount of money go out as market orders for that amount, at whatever price"
     )
+    participation: Share | None = Field(
+        None,
+        description="largest share of a bar's volume that we take while the next one forms; what it holds back waits",
+    )
     settle: Duration | None = Field(
         None, description="within what time an order shows up in the venue's lists; none = what is known of the venue"
     )
@@ -135,6 +139,11 @@ def load_run(path: Path) -> tuple[Run, Strategy]:
     if settings.live and settings.venue == "paper":
         raise SettingsError(
             f"{document.where(('live',))} live = True with venue = 'paper': paper has no money; name gate or mexc, or drop live"
+        )
+    if settings.execution.market_buys and settings.execution.participation is not None:
+        raise SettingsError(
+            f"{document.where(('execution', 'participation'))} participation = {settings.execution.participation:g} with market_buys = true:"
+            " a market order takes whatever is there; drop one of them"
         )
     try:
         strategy = load_strategy(settings.strategy.name, settings.strategy.parameters)

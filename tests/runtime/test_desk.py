@@ -7,7 +7,16 @@ import pytest
 
 from tests.runtime.houses import Follows, bot, house
 from trader import Decision, Quote, Target, Wants
-from trader.core.facts import AttemptEnded, Filled, OrderAbsent, OrderClosed, OrderPlaced, OrderSending, OrderUnknown
+from trader.core.facts import (
+    AttemptEnded,
+    BarClosed,
+    Filled,
+    OrderAbsent,
+    OrderClosed,
+    OrderPlaced,
+    OrderSending,
+    OrderUnknown,
+)
 from trader.core.records import DiscrepancySeen, ForeignSeen, SignalClosed
 from trader.runtime.desk import Execution
 
@@ -333,3 +342,48 @@ async def test_money_is_spent_as_a_market_order_only_where_that_is_asked_for(nam
     assert (order.limit is None, sending.limit is None, order.quantity is None) == (spends, spends, spends)
     assert sending.spend == ((D("100.00") if name == "gate" else D("99.95")) if spends else None)
     assert outcomes(facts) == [("traded", {"BTC/USDT": "traded"})]
+
+
+@both
+async def test_of_a_thin_market_only_a_share_of_each_bars_volume_is_taken_over_restarts_too(name, tmp_path):
+    execution = Execution(collar=0.005, again_seconds=0.05, fee=0.002, participation=0.5)
+    async with house(name, tmp_path / "j.db", execution=execution) as one:
+        await one.bar()  # of one BTC
+        await one.rate(BTC=50)
+        bought = []
+        for turn in range(4):
+            if turn:
+                await one.bar()
+            await one.work(rounds=5)
+            bought.append(sum(fact.quantity for fact in of(await one.facts(), Filled)))
+        assert bought == [D("0.5"), D(1), D("1.5"), D(2)]
+        await one.journal.close()
+        one = await bot(one.loop, name, tmp_path / "j.db", execution=execution, owner="again")
+        assert await one.reconciler.run()
+        await one.desk.change("active", "reconciled")
+        await one.work(rounds=5)
+        assert sum(fact.quantity for fact in of(await one.facts(), Filled)) == 2
+        await one.bar()
+        await one.work()
+        held = one.held()
+        assert held > D("2.4")
+        assert not one.desk.outbox.live
+        await one.rate(BTC=0)
+        for left in (held - D("0.5") - held % D("0.0001"), held - 1 - held % D("0.0001")):
+            await one.bar()
+            await one.work(rounds=5)
+            assert one.held() - held % D("0.0001") == left
+        agree(one)
+        await one.journal.close()
+
+
+async def test_a_share_too_small_for_an_order_waits_for_a_busier_bar(tmp_path):
+    execution = Execution(collar=0.005, again_seconds=0.05, fee=0.002, participation=0.02)
+    async with house("gate", tmp_path / "j.db", execution=execution) as one:
+        await one.bar()  # 0.02 of one BTC are two dollars; three are the least
+        await one.rate(BTC=50)
+        await one.work(rounds=5)
+        assert (one.held(), len(one.desk.outbox.live), len(one.loop.account.orders)) == (0, 1, 0)
+        await one.desk.tell(BarClosed(one.clock.now(), "BTC/USDT", 100.0, 100.0, 100.0, 100.0, 200.0))
+        await one.work()
+        assert one.held() > D("2.4")

@@ -97,9 +97,10 @@ NO_STATE = {  # what is given at construction, what lives only within one call, 
     "outcomes": {"mount", "wanted"},
     "desk": {
         "engine", "keeper", "outbox", "symbols", "execution", "latched", "venue", "_clock", "heard", "_failures", "_flat_again", "_again",
-        "outcomes",
+        "outcomes", "participation",
     },
-    "inbox": {"_read", "_journal", "_clock", "_assets", "_rules", "_price"},
+    "participation": {"_mount", "_share"},
+    "inbox": {"_read", "_journal", "_clock", "_assets", "_rules", "_price", "_ranks"},
 }  # fmt: skip
 
 

@@ -20,13 +20,14 @@ from trader.core.facts import (
 from trader.core.instants import to_ns
 from trader.core.instruments import Number
 from trader.core.orders import ABSENT, ACCEPTED, PLACED, STUCK, UNKNOWN
-from trader.core.pricing import Unfit, price
+from trader.core.pricing import Priced, Unfit, price
 from trader.core.records import CommandTaken, PastTaught, StateChanged
 from trader.ports import Clock, Touch, Venue, VenueDownError
 from trader.runtime.causes import caused, kinds_of
 from trader.runtime.keeper import Keeper
 from trader.runtime.outbox import ATTEMPTS, Outbox, Track
 from trader.runtime.outcomes import Outcomes
+from trader.runtime.participation import Participation
 
 PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)  # between looks at an order that was just accepted
 FAILURES, FAILING = 3, timedelta(minutes=10)
@@ -37,7 +38,8 @@ ACTIVE, REDUCING, HALTED, RECOVERING, KILLED = "active", "reducing", "halted", "
 class Execution:
     """How orders are carried out: the collar around the best price, how long a buy is pursued, the fee paid in quote money.
 
-    spends: orders for an amount of money go out as that amount, at whatever price.
+    spends: orders for an amount of money go out as that amount, at whatever price. participation: the largest share of a bar's volume
+    that is taken while the next one forms; what it holds back waits.
     """
 
     collar: float = 0.005
@@ -45,6 +47,7 @@ class Execution:
     again_seconds: float = 2.0
     fee: float = 0.002
     spends: bool = False
+    participation: float | None = None
 
 
 class Desk:
@@ -68,6 +71,7 @@ class Desk:
         self._flat_again = 0.0
         self._again: dict[tuple[str, int], float] = {}
         self.outcomes = Outcomes(engine.mount.name, kinds_of(engine.wants))
+        self.participation = Participation(engine.mount.name, execution.participation)
         keeper.follow = self._follow
         keeper.listeners.append(self.fold)
 
@@ -145,6 +149,7 @@ class Desk:
         """Learn from a fact that was kept: the trading state, commands, and whether everything is to be sold."""
         if isinstance(fact, CommandTaken):
             self.commands.add(fact.key)
+        self.participation.fold(fact)
         match fact:
             case StateChanged(scope="", state=state):
                 self.state = state
@@ -210,12 +215,26 @@ class Desk:
         if isinstance(found, Unfit):
             await self.outbox.give_up(track, found.reason)
             return
+        quantity = self._within(track, found)
+        if found.quantity is not None and not quantity:
+            self._later(track)
+            return
         if found.cut is not None and not await self.outbox.cut(track, Decimal(found.cut)):
             return
         await self.outbox.send(
-            track, quantity=_exact(found.quantity), limit=_exact(found.limit), spend=_exact(found.spend), symbol=symbol,
+            track, quantity=quantity, limit=_exact(found.limit), spend=_exact(found.spend), symbol=symbol,
             may=lambda: self._forbidden(track) is None,
         )  # fmt: skip
+
+    def _within(self, track: Track, found: Priced) -> Decimal | None:
+        """The units of a request, cut to what may be taken of the market now; zero where that is too little to be sent."""
+        quantity, room = _exact(found.quantity), self.participation.left(track.placed.asset)
+        if quantity is None or room is None or quantity <= room:
+            return quantity
+        terms = self.engine.mount.terms_of(track.placed.asset, track.placed.venue)
+        fit = Decimal(terms.lots(room))  # type: ignore[arg-type]  # the ledger is exact here
+        is_small = terms.min_notional is not None and fit * Decimal(found.limit or 0) < Decimal(terms.min_notional)
+        return Decimal(0) if is_small else fit
 
     def _forbidden(self, track: Track) -> str | None:
         """Why an order may not be sent: a reason to give it up, an empty one to wait, None where it may."""

@@ -35,6 +35,7 @@ def parts_of(desk: Desk, reconciler: Reconciler, inbox: Inbox) -> Mapping[str, P
     parts: dict[str, Part] = {
         "mount": made.mount, "feed": made.market, "engine": made, "outbox": desk.outbox, "reconciler": reconciler,
         "outcomes": desk.outcomes, "desk": desk, "inbox": inbox,
+        "participation": desk.participation,
     }  # fmt: skip
     return parts if made.gate is None else {**parts, "gate": made.gate}
 
