@@ -12,8 +12,8 @@ from trader.ports import AlreadyKeptError, JournalDownError, LeaseLostError
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    one = Postgres(tmp_path_factory.mktemp("pg") / "data").start()
+def server():
+    one = Postgres().start()
     yield one
     one.stop()
 

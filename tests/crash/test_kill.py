@@ -29,8 +29,8 @@ def broker(tmp_path):
 
 
 @pytest.fixture
-def postgres(tmp_path_factory):
-    one = Postgres(tmp_path_factory.mktemp("pg") / "data").start()
+def postgres():
+    one = Postgres().start()
     yield one
     one.stop()
 

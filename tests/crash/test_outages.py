@@ -46,8 +46,8 @@ async def test_a_broker_that_is_killed_and_comes_back(tmp_path):
         broker.stop()
 
 
-async def test_a_database_that_is_killed_and_comes_back(tmp_path, tmp_path_factory):
-    database = Postgres(tmp_path_factory.mktemp("pg") / "data").start()
+async def test_a_database_that_is_killed_and_comes_back(tmp_path):
+    database = Postgres().start()
     try:
         async with rig(tmp_path, database=database.url) as it:
             await it.start()

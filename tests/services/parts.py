@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -95,9 +96,12 @@ class Mosquitto:
 
 @dataclass
 class Postgres:
-    """A database server of its own in `folder`, trusting whoever is on this machine."""
+    """A database server of its own in `folder`, trusting whoever is on this machine.
 
-    folder: Path
+    The folder is not below pytest's: another session that begins there shuts it for the server's user.
+    """
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="trader-pg-")) / "data")
     port: int = field(default_factory=free_port)
     process: subprocess.Popen | None = None
 
@@ -157,3 +161,4 @@ class Postgres:
     def stop(self):
         self.process.send_signal(signal.SIGINT)
         self.process.wait()
+        shutil.rmtree(self.folder.parent, ignore_errors=True)
