@@ -288,3 +288,17 @@ async def test_both_clocks_come_from_outside_and_may_be_wrong(name):
         assert abs(await venue.signing_ms() - it.clock.now_ms()) < 1_000
         assert await venue.balances()
         await venue.close()
+
+
+async def test_a_coin_is_called_what_the_venue_calls_it():
+    """Ccxt gives another name to a coin whose ticker is another coin's elsewhere: what is meant must not be guessed."""
+    async with loopback("gate") as it:
+        assert (it.venue.coin("BTC/USDT").ticker, it.venue.coin("BTC/USDT").namesake) == ("BTC", "")
+        assert (it.venue.coin("TRAC/USDT").ticker, it.venue.coin("TRAC/USDT").namesake) == (None, "TRACO")
+        traco = it.venue.coin("TRACO/USDT")
+        assert (traco.ticker, traco.namesake) == ("TRAC", "")
+        assert traco.contracts == {"0xaa7a9ca87d3694b5755f213b5d04094b8d0f0a6f"}
+    async with loopback("mexc") as it:
+        assert (it.venue.coin("GMT/USDT").ticker, it.venue.coin("GMT/USDT").namesake) == ("STEPN", "GMTTOKEN")
+        assert it.venue.coin("TRAC/USDT").contracts == {"0xaa7a9ca87d3694b5755f213b5d04094b8d0f0a6f"}
+        assert it.venue.coin("NONE/USDT").ticker is None

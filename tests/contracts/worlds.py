@@ -25,6 +25,8 @@ MARKETS = [
     Market("BTC", "USDT", D("0.01"), D("0.0001"), D(3)),
     Market("ETH", "USDT", D("0.01"), D("0.001"), D(3)),
     Market("OFF", "USDT", D("0.01"), D("0.1"), D(3), status="untradable"),
+    Market("TRAC", "USDT", D("0.01"), D("0.1"), D(3), contract="0xAA7A9CA87d3694B5755f213B5D04094b8d0F0A6F"),
+    Market("STEPN", "USDT", D("0.01"), D("0.1"), D(3)),
 ]
 FEES = {"gate": ("received", "0.002"), "mexc": ("quote", "0.0005")}
 

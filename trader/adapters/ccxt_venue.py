@@ -9,6 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
@@ -60,6 +61,17 @@ class Kind(Protocol):
     def instrument(self, market: dict[str, Any], asset: str) -> Instrument: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Coin:
+    """A coin at a venue. ticker: the venue's own name of it, None where it has no market. namesake: what ccxt calls the coin to which the
+    venue gives our name, where that is another one. contracts: addresses of its contracts, in lower case, where the venue shows them.
+    """
+
+    ticker: str | None
+    namesake: str
+    contracts: frozenset[str]
+
+
 class CcxtVenue:
     """A spot account behind the port. `reads` answers questions, `writes` only signs; both are ccxt's own class."""
 
@@ -107,6 +119,18 @@ class CcxtVenue:
             if allowed is None or market["id"] in allowed:
                 found.append(self._kind.instrument(market, asset))
         return found
+
+    def coin(self, asset: str) -> Coin:
+        """What the venue itself calls the coin of an asset's market; `prepare` was called before."""
+        reads, symbol = self._reads, asset if "/" in asset else f"{asset}/{self._quote}"
+        base = symbol.partition("/")[0]
+        market, namesake = reads.markets.get(symbol), reads.commonCurrencies.get(base, base)
+        networks = ((reads.currencies or {}).get(base) or {}).get("networks") or {}
+        told = [(one.get("info") or {}) for one in networks.values()]
+        contracts = {str(one.get("addr") or one.get("contract") or "").lower() for one in told} - {""}
+        return Coin(
+            None if market is None else market["baseId"], "" if namesake == base else namesake, frozenset(contracts)
+        )
 
     def sign(self, request: OrderRequest, *, signed_ms: int, not_after_ms: int) -> Signed:
         exchange = self._writes

@@ -15,7 +15,7 @@ Candle = tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal]  # opened at ms
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """One pair and its rules; `status` is tradable, buyable, sellable or untradable."""
+    """One pair and its rules; `status` is tradable, buyable, sellable or untradable. contract: the base's address, on a chain of one name."""
 
     base: str
     quote: str
@@ -25,6 +25,7 @@ class Market:
     status: str = "tradable"
     takes_market_orders: bool = True
     by_api: bool = True
+    contract: str = ""
 
     @property
     def symbol(self) -> str:

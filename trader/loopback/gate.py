@@ -117,10 +117,12 @@ class GateDialect:
 
     def _currencies(self, request: Request, now_ms: int) -> Any:  # noqa: ANN401 - what json can write
         del request, now_ms
-        names = sorted({name for market in self.exchange.markets.values() for name in (market.base, market.quote)})
+        markets = self.exchange.markets.values()
+        names = sorted({name for market in markets for name in (market.base, market.quote)})
+        places_of = {market.base: market.contract for market in markets if market.contract}
         return [
             {"currency": name, "name": name, "delisted": False, "withdraw_disabled": True, "deposit_disabled": True,
-             "trade_disabled": False, "chains": []}
+             "trade_disabled": False, "chains": [{"name": "BASEEVM", "addr": places_of[name]}] if name in places_of else []}
             for name in names
         ]  # fmt: skip
 

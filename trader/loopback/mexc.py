@@ -64,7 +64,7 @@ class MexcDialect:
         }
         self._private: dict[tuple[str, str], Callable[[Account, Request, int], Any]] = {
             ("GET", "/api/v3/account"): self._account,
-            ("GET", "/api/v3/capital/config/getall"): lambda *_: [],
+            ("GET", "/api/v3/capital/config/getall"): self._coins,
             ("GET", "/api/v3/selfSymbols"): lambda *_: {"code": 200, "data": self._by_api(), "msg": None},
             ("POST", "/api/v3/userDataStream"): self._listen,
             ("PUT", "/api/v3/userDataStream"): self._listen,
@@ -153,6 +153,17 @@ class MexcDialect:
             }
             for market in self.exchange.markets.values()
         ]}  # fmt: skip
+
+    def _coins(self, account: Account, request: Request, now_ms: int) -> Any:  # noqa: ANN401
+        """Coins with their contracts; only those that have one are told, the rest ccxt takes from the markets."""
+        del account, request, now_ms
+        return [
+            {"coin": market.base, "name": market.base, "networkList": [
+                {"coin": market.base, "network": "BASE", "netWork": "BASE", "name": market.base, "depositEnable": False, "withdrawEnable": False,
+                 "withdrawFee": "0", "withdrawMax": "0", "withdrawMin": "0", "contract": market.contract},
+            ]}
+            for market in self.exchange.markets.values() if market.contract
+        ]  # fmt: skip
 
     def _by_api(self) -> list[str]:
         return [name(market) for market in self.exchange.markets.values() if market.by_api]
