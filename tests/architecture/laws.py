@@ -103,8 +103,13 @@ OUTSIDE: dict[str, tuple[tuple[str, ...], str]] = {
         "exchanges; 0.4 s and 75 MB of import, so never elsewhere",
     ),
     "aiohttp": (
-        ("trader/loopback/server.py", "trader/adapters/http.py", "trader/adapters/ccxt_streams.py"),
-        "the loopback's thin shell, the transport of all adapters, and its frames, which ccxt's streams read",
+        (
+            "trader/loopback/server.py",
+            "trader/adapters/http.py",
+            "trader/adapters/ccxt_streams.py",
+            "trader/adapters/tokenmetrics_prices.py",
+        ),
+        "the loopback's thin shell, the transport of all adapters, and its frames, which streams read",
     ),
     "yarl": (("trader/adapters/http.py",), "aiohttp's addresses: what is signed must not be quoted again"),
     "structlog": (("trader/runtime/logs.py", "trader/cli.py"), "one line per fact, set up in one place"),

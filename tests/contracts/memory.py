@@ -63,9 +63,9 @@ class Memory:
         said = self.dialect.respond(self._request(method, url, headers, body), self.clock.now_ms())
         return Answer(said.status, said.headers, said.body)
 
-    async def dial(self, url):
-        asked = self._request("WS", url, {}, None)
-        stream = self.dialect.connect(asked.path, asked.asked(), self.clock.now_ms())
+    async def dial(self, url, headers=None):
+        asked = self._request("WS", url, headers or {}, None)
+        stream = self.dialect.connect(asked, self.clock.now_ms())
         if stream is None:
             raise NoAnswerError(f"WS {asked.path}: HTTP 404")
         self.lines.append(MemoryLine(stream, self.clock.now_ms))

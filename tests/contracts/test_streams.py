@@ -17,6 +17,7 @@ from trader.core.identity import client_core
 from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange
 from trader.loopback.server import VenueClock
+from trader.loopback.wire import Request
 from trader.ports import Accepted, OrderRequest, Rolled, Stirred, Touch, Touched, VenueDownError
 
 D = Decimal
@@ -155,7 +156,7 @@ REAL = {  # the forms of messages that were recorded at the real venue in 2021
 async def test_the_loopbacks_messages_have_the_form_of_recorded_ones():
     async with loopback("gate") as it:
         it.exchange.forming["BTC/USDT", "1m"] = (60_000, D(100), D(101), D(99), D(100), D(1))
-        stream = it.server.dialect.connect("/ws/v4/", {}, 0)
+        stream = it.server.dialect.connect(Request("WS", "/ws/v4/", "", {}, ""), 0)
         for channel, payload in (("spot.tickers", ["BTC_USDT"]), ("spot.candlesticks", ["1m", "BTC_USDT"])):
             asked = {"time": 1, "id": 7, "channel": channel, "event": "subscribe", "payload": payload}
             (answer,) = stream.receive(json.dumps(asked), 1_000)

@@ -54,7 +54,7 @@ class Transport(Protocol):
     ) -> Answer:
         """Send once and return the answer; raises NoAnswerError."""
 
-    async def dial(self, url: str) -> Line:
+    async def dial(self, url: str, headers: Mapping[str, str] | None = None) -> Line:
         """Open a websocket; raises NoAnswerError."""
 
     async def close(self) -> None:
@@ -87,12 +87,13 @@ class HttpTransport:
         except (aiohttp.ClientError, OSError) as error:
             raise NoAnswerError(f"{where}: {type(error).__name__}") from error
 
-    async def dial(self, url: str) -> Line:
+    async def dial(self, url: str, headers: Mapping[str, str] | None = None) -> Line:
         where = f"WS {yarl.URL(url).path}"  # never the query: it holds the listen key
         try:
             return await self._opened().ws_connect(
-                yarl.URL(url, encoded=True), autoping=False, autoclose=False, compress=15, max_msg_size=FRAME_MOST
-            )
+                yarl.URL(url, encoded=True), headers=headers, autoping=False, autoclose=False, compress=15,
+                max_msg_size=FRAME_MOST,
+            )  # fmt: skip
         except aiohttp.WSServerHandshakeError as error:
             raise NoAnswerError(f"{where}: HTTP {error.status}") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

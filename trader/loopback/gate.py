@@ -8,7 +8,7 @@ Source of the forms: the public documents of the API and the fields that ccxt re
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 from urllib.parse import unquote_plus
@@ -88,10 +88,10 @@ class GateDialect:
             status, label = LABELS[refusal.kind]
             return answer(status, {"label": label, "message": refusal.text})
 
-    def connect(self, path: str, asked: Mapping[str, str], now_ms: int) -> Stream | None:
+    def connect(self, request: Request, now_ms: int) -> Stream | None:
         """Open a stream; None where there is none."""
-        del asked, now_ms
-        return GateStream(self.exchange, self.unknown) if path == PATH else None
+        del now_ms
+        return GateStream(self.exchange, self.unknown) if request.path == PATH else None
 
     def _authenticated(self, request: Request, now_ms: int) -> Account:
         headers = request.headers

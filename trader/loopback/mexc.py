@@ -6,7 +6,7 @@ only, a symbol may be shown and yet not be tradable through the API. Source of t
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -92,11 +92,11 @@ class MexcDialect:
             status, code, text = CODES[refusal.kind]
             return answer(status, {"code": code, "msg": f"{text} ({refusal.text})"})
 
-    def connect(self, path: str, asked: Mapping[str, str], now_ms: int) -> Stream | None:
+    def connect(self, request: Request, now_ms: int) -> Stream | None:
         """Open a stream, with the account's news where a listen key is given; None where there is none."""
-        if path != PATH:
+        if request.path != PATH:
             return None
-        key = asked.get("listenKey")
+        key = request.asked().get("listenKey")
         if key is None:
             return MexcStream(self.exchange, self.unknown, None, now_ms)
         account = self.listen_keys[key][0] if self._is_listening(key, now_ms) else None

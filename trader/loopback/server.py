@@ -83,7 +83,7 @@ class LoopbackServer:
 
     async def _stream(self, fault: Fault | None, request: Request, arrived: web.Request) -> web.StreamResponse:
         """Speak on a connection until either side ends it."""
-        stream = self.dialect.connect(request.path, request.asked(), self.clock.now_ms())
+        stream = self.dialect.connect(request, self.clock.now_ms())
         if stream is None:
             self.dialect.unknown.append(f"WS {request.path}")
             return _sent(Response(404, ""))

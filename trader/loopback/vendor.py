@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from trader.loopback.vendor_stream import PriceStream, Quoted
 from trader.loopback.wire import Request, Response, Stream
 
 DAY_MS = 86_400_000
@@ -34,6 +35,12 @@ class Token:
     symbol: str
     name: str
     exchanges: tuple[str, ...] = ("gate",)
+    contracts: tuple[tuple[str, str], ...] = ()  # chain and address
+
+    @property
+    def slug(self) -> str:
+        """The name by which the stream of prices knows it."""
+        return self.name.lower().replace(" ", "-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +91,19 @@ class Vendor:
             self.rows.append(one)
             self._paths.setdefault(one.path, []).append(one)
 
-    def connect(self, path: str, asked: Mapping[str, str], now_ms: int) -> Stream | None:
-        """There are no streams of ratings."""
-        del path, asked, now_ms
-        return None
+    def connect(self, request: Request, now_ms: int) -> Stream | None:
+        """Open the stream of prices: there is none of ratings. The key is in a header, and a wrong one is hung up on."""
+        del now_ms
+        is_good = request.headers.get("x-api-key") == self.key
+        return PriceStream(self._quotes, self.unknown, is_good=is_good) if request.path == "/" else None
+
+    def _quotes(self, now_ms: int) -> list[Quoted]:
+        newest = {one.token: one for one in self._paths.get("price", ()) if one.at_ms <= now_ms}
+        return [
+            Quoted(one.id, one.symbol, one.name, one.slug, float(newest[one.id].values["CURRENT_PRICE"]))
+            for one in self.tokens
+            if one.id in newest
+        ]
 
     def respond(self, request: Request, now_ms: int) -> Response:
         """Answer one request."""
@@ -183,7 +199,7 @@ class Vendor:
             self._cased(version, "tokens", {
                 "TOKEN_ID": one.id, "TOKEN_NAME": one.name, "TOKEN_SYMBOL": one.symbol,
                 "EXCHANGE_LIST": [{"exchange_id": name, "exchange_name": name.title()} for name in one.exchanges],
-                "CATEGORY_LIST": [], "TM_LINK": one.name.lower(),
+                "CATEGORY_LIST": [], "TM_LINK": one.slug, "CONTRACT_ADDRESS": dict(one.contracts),
             })
             for one in self.tokens
             if (not wanted or one.id in wanted) and (not names or one.symbol in names)

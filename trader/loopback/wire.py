@@ -53,5 +53,5 @@ class Dialect(Protocol):
     def respond(self, request: Request, now_ms: int) -> Response:
         """Answer one request."""
 
-    def connect(self, path: str, asked: Mapping[str, str], now_ms: int) -> Stream | None:
+    def connect(self, request: Request, now_ms: int) -> Stream | None:
         """Open a stream; None where there is none."""
