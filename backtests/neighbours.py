@@ -78,17 +78,18 @@ def around(strategy: Strategy, grid: Mapping[str, Iterable[Any]]) -> tuple[list[
     columns = [[_like(getattr(strategy, name), value) for value in values] for name, values in grid.items()]
     if math.prod(len(one) for one in columns) > STEPS_MAX:
         raise GridError(f"the grid has more than {STEPS_MAX:,} combinations")
-    found, refused = [], 0
+    found: list[Strategy] = []
+    refused, why = 0, ""
     for values in itertools.product(*columns):
         try:
             one: Strategy = replace(cast("Any", strategy), **dict(zip(grid, values, strict=True)))
-        except (ValueError, TypeError):
-            refused += 1
+        except (ValueError, TypeError) as error:
+            refused, why = refused + 1, f"; {refused + 1} are refused: {error}"
             continue
         if one != strategy and one not in found:
             found.append(one)
     if not found:
-        raise GridError(f"no combination of the grid is another strategy than this one ({refused} are refused by it)")
+        raise GridError(f"no combination of the grid is another strategy than this one{why}")
     return found, refused
 
 

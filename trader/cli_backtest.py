@@ -87,9 +87,19 @@ def backtest(
 def audit(
     config: Annotated[Path, typer.Argument(help="The YAML file of the backtest.", show_default=False)],
     permutations: Annotated[
-        int, typer.Option(min=0, max=10_000, help="How often ratings are given away by lot.")
+        int, typer.Option(min=0, max=10_000, help="How often ratings are given away by lot, each way.")
     ] = 100,
     trials: Annotated[int, typer.Option(min=1, help="How many strategies were tried before this one was chosen.")] = 1,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep",
+            metavar="GRID",
+            help="Also replay these parameters around it; they count as trials.",
+            show_default=False,
+        ),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print the long tables too.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write it as JSON; - is stdout.", show_default=False)
     ] = None,
@@ -100,16 +110,19 @@ def audit(
     """Ask whether a backtest's result is real: what it owes to the delay assumed, to information, to luck and to costs.
 
     The same strategy is replayed with its ratings known on their own day (which is look-ahead), as given, and later; with the
-    ratings given to other assets or days; and with other costs. The answer is one sentence with its reasons.
+    ratings given to other assets and days; and with other costs. The answer is one sentence with its reasons. A grid is
+    written name=from:to:step or name=one|other, parted by commas.
 
     \b
     Examples:
       trader audit config/backtest.yaml
+      trader audit config/backtest.yaml --sweep "enter=60:80:5,leave=30:50:10"
       trader audit config/backtest.yaml --permutations 500 --trials 40 --json audit.json
       trader audit config/backtest.yaml --report audit.html
     """
     from backtests import Costs, Limits
     from backtests import audit as ask
+    from backtests.neighbours import GridError
     from backtests.replay import StrategyError
     from trader.settings import SettingsError, load_backtest
 
@@ -126,15 +139,17 @@ def audit(
         with _progress(f"{settings.strategy.name} for the audit") as progress:
             found = ask(
                 strategy, tape, cash=settings.cash, costs=Costs(**settings.costs.model_dump()), permutations=permutations,
-                trials=trials, progress=progress, latency=settings.latency, exits=settings.exits, limits=limits,
+                trials=trials, sweep=sweep, progress=progress, latency=settings.latency, exits=settings.exits, limits=limits,
             )  # fmt: skip
     except StrategyError as error:
         raise Failure(f"{document.where(('strategy', 'name'))} strategy.name: {error}") from error
+    except GridError as error:
+        raise Failure(f"--sweep: {error}") from error
     if json_file is not None:
         write(json_file, json.dumps(plain(found.as_dict()), indent=2) + "\n")
     if report is not None:
         _report(found, report)
-    print(found.summary(), file=sys.stderr if str(json_file) == "-" else sys.stdout)
+    print(found.summary(full=full), file=sys.stderr if str(json_file) == "-" else sys.stdout)
 
 
 # Helpers
