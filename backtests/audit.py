@@ -79,8 +79,12 @@ class Audit:
     reasons: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as plain data, without the curves."""
-        return asdict(replace(self, curves=[]))
+        """All of it as plain data, without the curves, and of the splits of history only the logits."""
+        found = asdict(replace(self, curves=[]))
+        if self.neighbours is not None and self.neighbours.overfitting is not None:
+            for name in ("chosen", "other"):
+                del found["neighbours"]["overfitting"][name]
+        return found
 
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write it as one self-contained page; raises ReportError."""

@@ -120,10 +120,6 @@ def audit(
       trader audit config/backtest.yaml --permutations 500 --trials 40 --json audit.json
       trader audit config/backtest.yaml --report audit.html
     """
-    from backtests import Costs, Limits
-    from backtests import audit as ask
-    from backtests.neighbours import GridError
-    from backtests.replay import StrategyError
     from trader.settings import SettingsError, load_backtest
 
     try:
@@ -132,19 +128,7 @@ def audit(
         raise Failure(str(error)) from error
     for option, path in (("--json", json_file), ("--report", report)):
         check_writable(option, path)
-    strategy, tape = strategy_of(settings, document), tape_of(settings, document)
-    check_kinds(settings, document, strategy, tape)
-    limits = None if settings.limits is None else Limits(**settings.limits.model_dump())
-    try:
-        with _progress(f"{settings.strategy.name} for the audit") as progress:
-            found = ask(
-                strategy, tape, cash=settings.cash, costs=Costs(**settings.costs.model_dump()), permutations=permutations,
-                trials=trials, sweep=sweep, progress=progress, latency=settings.latency, exits=settings.exits, limits=limits,
-            )  # fmt: skip
-    except StrategyError as error:
-        raise Failure(f"{document.where(('strategy', 'name'))} strategy.name: {error}") from error
-    except GridError as error:
-        raise Failure(f"--sweep: {error}") from error
+    found = _audited(settings, document, permutations=permutations, trials=trials, sweep=sweep)
     if json_file is not None:
         write(json_file, json.dumps(plain(found.as_dict()), indent=2) + "\n")
     if report is not None:
@@ -208,6 +192,29 @@ def _replayed(settings: "Backtest", document: "Document", strategy: "Strategy", 
         raise Failure(f"{document.where(('data',))} data: {error}") from error
     except StrategyError as error:
         raise Failure(f"{document.where(('strategy', 'name'))} strategy.name: {error}") from error
+
+
+def _audited(
+    settings: "Backtest", document: "Document", *, permutations: int, trials: int, sweep: str | None
+) -> "Audit":
+    from backtests import Costs, Limits
+    from backtests import audit as ask
+    from backtests.neighbours import GridError
+    from backtests.replay import StrategyError
+
+    strategy, tape = strategy_of(settings, document), tape_of(settings, document)
+    check_kinds(settings, document, strategy, tape)
+    limits = None if settings.limits is None else Limits(**settings.limits.model_dump())
+    try:
+        with _progress(f"{settings.strategy.name} for the audit") as progress:
+            return ask(
+                strategy, tape, cash=settings.cash, costs=Costs(**settings.costs.model_dump()), permutations=permutations,
+                trials=trials, sweep=sweep, progress=progress, latency=settings.latency, exits=settings.exits, limits=limits,
+            )  # fmt: skip
+    except StrategyError as error:
+        raise Failure(f"{document.where(('strategy', 'name'))} strategy.name: {error}") from error
+    except GridError as error:
+        raise Failure(f"--sweep: {error}") from error
 
 
 def check_kinds(settings: "Backtest", document: "Document", strategy: "Strategy", tape: "Tape") -> None:
