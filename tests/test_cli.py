@@ -1,6 +1,7 @@
 """The command as people and machines meet it: output, exit codes, one clear line for each mistake."""
 
 import errno
+import html
 import json
 import os
 import subprocess
@@ -306,7 +307,7 @@ def test_an_audit_answers_in_words_and_as_json(run, tmp_path):
     assert len(found["neighbours"]["overfitting"]["logits"]) == 12_870
     assert found["trials"] == found["neighbours"]["strategies"] == 6
     page = files["html"].read_text()
-    assert found["verdict"] in page
+    assert html.escape(found["verdict"]) in page
     assert page.count("<section>") >= 4
     assert "http" not in page
     years = [year for year, _ in found["years"]]
