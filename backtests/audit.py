@@ -234,9 +234,14 @@ def _survivors(tape: Tape) -> list[str]:
     if panel.delisted_ns:
         return []
     stopped = sum(last < panel.size - 1 for last in panel.spans()[1])
-    alive = "and all still trade at its end" if not stopped else f"though the bars of {stopped} stop before its end"
+    names = len(panel.names)
+    alive = (
+        ("which still trades" if names == 1 else "and all still trade") + " at its end"
+        if not stopped
+        else f"though the bars of {stopped} stop before its end"
+    )
     told = (
-        f"survivorship: nothing on this tape was ever delisted: it holds {len(panel.names):,} asset{'s' * (len(panel.names) != 1)},"
+        f"survivorship: nothing on this tape was ever delisted: it holds {names:,} asset{'s' * (names != 1)},"
         f" {alive}. If they were taken from a list of what trades today, those that came to nothing are missing, and every figure here is"
         " too good; take them from what was listed at the time, with delisted_at for those that went"
     )
