@@ -133,6 +133,17 @@ def trades(
     }
 
 
+def daily_returns(equity: Floats, closes_ns: Instants, cash_start: float) -> tuple[Instants, Floats]:
+    """Give the UTC days of a curve (its own bars where they are longer), as the instants of their last closes, and the return of each.
+
+    A close at midnight ends the day before. The first day begins with `cash_start`; after equity has come to zero a day returns 0.
+    """
+    day = (closes_ns - 1) // DAY_NS
+    ends = np.flatnonzero(np.append(day[1:] != day[:-1], True))
+    before = np.concatenate(([cash_start], equity[ends][:-1]))
+    return closes_ns[ends], np.where(before > 0.0, equity[ends] / np.where(before > 0.0, before, 1.0) - 1.0, 0.0)
+
+
 def span_years(closes_ns: Instants, step_ns: int) -> float:
     """Give the years of 365 days from the open of the first bar to the close of the last."""
     return float(closes_ns[-1] - closes_ns[0] + step_ns) / YEAR_NS if closes_ns.size else 0.0

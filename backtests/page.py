@@ -62,6 +62,13 @@ background:var(--c)}
 .tip{position:absolute;top:0;pointer-events:none;background:var(--ink);color:var(--paper);padding:.15rem .45rem;
 border-radius:.3rem;font-size:.8rem;white-space:nowrap;transform:translateX(-50%);z-index:2}
 .hair{position:absolute;top:0;bottom:0;width:1px;background:var(--quiet);pointer-events:none}
+.column{fill:var(--quiet);opacity:.45}
+.bars{display:grid;grid-template-columns:minmax(2.5rem,max-content) 1fr max-content;gap:.28rem .7rem;align-items:center;font-size:.88rem;
+font-variant-numeric:tabular-nums}.bars b{text-align:right;font-weight:600}.bars small{font-weight:400;color:var(--quiet);margin-left:.6rem}
+.track{position:relative;height:1.05rem}.track i{position:absolute;top:.12rem;bottom:.12rem}.track .gain,.track .loss{background:var(--c);opacity:.55}
+.track .zero{top:0;bottom:0;width:1px;background:var(--quiet)}
+.track .reach{top:.3rem;bottom:.3rem;border:solid var(--ink);border-width:0 1px;background:linear-gradient(var(--ink),var(--ink)) center/100% 1px no-repeat}
+@media(max-width:34rem){.bars{gap:.28rem .45rem}.bars small{display:block;margin:0;font-size:.75rem;line-height:1.1}}
 @media(max-width:34rem){body{font-size:15px}.plot{height:13rem;margin-left:3rem}.low .plot{height:7rem}}
 @media print{:root{--paper:#fff;--ink:#000;--quiet:#444;--rule:#ccc;--card:#f3f3f3;--main:#1f6feb;--loss:#c2352b;
 --gain:#12805c;--warn:#6b4600;--warn-paper:#fff4d6;color-scheme:light}
@@ -72,7 +79,7 @@ border-radius:.3rem;font-size:.8rem;white-space:nowrap;transform:translateX(-50%
 
 # Follows the pointer: the nearest point's date and value beside a hair line. The page says the same without it.
 SCRIPT = """
-for(const plot of document.querySelectorAll('.plot')){
+for(const plot of document.querySelectorAll('.plot[data-points]')){
 const d=JSON.parse(plot.dataset.points),tip=document.createElement('div'),hair=document.createElement('div');
 tip.className='tip';hair.className='hair';
 plot.addEventListener('pointerleave',()=>{tip.remove();hair.remove()});

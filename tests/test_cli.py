@@ -1,6 +1,7 @@
 """The command as people and machines meet it: output, exit codes, one clear line for each mistake."""
 
 import errno
+import html
 import json
 import os
 import subprocess
@@ -295,20 +296,25 @@ def test_progress_is_silent_when_nobody_watches(run, tmp_path):
 @pytest.mark.slow
 def test_an_audit_answers_in_words_and_as_json(run, tmp_path):
     files = {name: tmp_path / f"audit.{name}" for name in ("json", "html")}
-    words = ("audit", str(ROOT / "config/backtest.yaml"), "--permutations", "5")
+    words = ("audit", str(ROOT / "config/backtest.yaml"), "--permutations", "5", "--sweep", "enter=60:80:10,top=3|5")
     code, out, _ = run(*words, "--json", str(files["json"]), "--report", str(files["html"]))
     assert code == 0
     assert out.startswith("VERDICT: ")
     assert "known on its own day it would have made" in out
     found = json.loads((tmp_path / "audit.json").read_text())
-    assert (found["verdict"], found["luck"]["trials"]) == (out.splitlines()[0].removeprefix("VERDICT: "), 5)
+    assert found["verdict"] == out.splitlines()[0].removeprefix("VERDICT: ")
+    assert [one["trials"] for one in found["luck"]] == [5, 5]
+    assert len(found["neighbours"]["overfitting"]["logits"]) == 12_870
+    assert found["trials"] == found["neighbours"]["strategies"] == 6
     page = files["html"].read_text()
-    assert found["verdict"] in page
+    assert html.escape(found["verdict"]) in page
     assert page.count("<section>") >= 4
     assert "http" not in page
     years = [year for year, _ in found["years"]]
     assert years == sorted(years) != []
     assert [one["name"] for one in found["delays"]][:2] == ["on its own day", "as given"]
+    code, _, said = run(*words[:2], "--sweep", "entr=60:80:10")
+    assert (code, "no parameter 'entr'" in said) == (2, True)
     code, _, said = run("audit", str(tmp_path / "nowhere.yaml"))
     assert (code, "nowhere.yaml" in said) == (2, True)
 

@@ -87,9 +87,19 @@ def backtest(
 def audit(
     config: Annotated[Path, typer.Argument(help="The YAML file of the backtest.", show_default=False)],
     permutations: Annotated[
-        int, typer.Option(min=0, max=10_000, help="How often ratings are given away by lot.")
+        int, typer.Option(min=0, max=10_000, help="How often ratings are given away by lot, each way.")
     ] = 100,
     trials: Annotated[int, typer.Option(min=1, help="How many strategies were tried before this one was chosen.")] = 1,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep",
+            metavar="GRID",
+            help="Also replay these parameters around it; they count as trials.",
+            show_default=False,
+        ),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print the long tables too.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write it as JSON; - is stdout.", show_default=False)
     ] = None,
@@ -100,17 +110,16 @@ def audit(
     """Ask whether a backtest's result is real: what it owes to the delay assumed, to information, to luck and to costs.
 
     The same strategy is replayed with its ratings known on their own day (which is look-ahead), as given, and later; with the
-    ratings given to other assets or days; and with other costs. The answer is one sentence with its reasons.
+    ratings given to other assets and days; and with other costs. The answer is one sentence with its reasons. A grid is
+    written name=from:to:step or name=one|other, parted by commas.
 
     \b
     Examples:
       trader audit config/backtest.yaml
+      trader audit config/backtest.yaml --sweep "enter=60:80:5,leave=30:50:10"
       trader audit config/backtest.yaml --permutations 500 --trials 40 --json audit.json
       trader audit config/backtest.yaml --report audit.html
     """
-    from backtests import Costs, Limits
-    from backtests import audit as ask
-    from backtests.replay import StrategyError
     from trader.settings import SettingsError, load_backtest
 
     try:
@@ -119,22 +128,12 @@ def audit(
         raise Failure(str(error)) from error
     for option, path in (("--json", json_file), ("--report", report)):
         check_writable(option, path)
-    strategy, tape = strategy_of(settings, document), tape_of(settings, document)
-    check_kinds(settings, document, strategy, tape)
-    limits = None if settings.limits is None else Limits(**settings.limits.model_dump())
-    try:
-        with _progress(f"{settings.strategy.name} for the audit") as progress:
-            found = ask(
-                strategy, tape, cash=settings.cash, costs=Costs(**settings.costs.model_dump()), permutations=permutations,
-                trials=trials, progress=progress, latency=settings.latency, exits=settings.exits, limits=limits,
-            )  # fmt: skip
-    except StrategyError as error:
-        raise Failure(f"{document.where(('strategy', 'name'))} strategy.name: {error}") from error
+    found = _audited(settings, document, permutations=permutations, trials=trials, sweep=sweep)
     if json_file is not None:
         write(json_file, json.dumps(plain(found.as_dict()), indent=2) + "\n")
     if report is not None:
         _report(found, report)
-    print(found.summary(), file=sys.stderr if str(json_file) == "-" else sys.stdout)
+    print(found.summary(full=full), file=sys.stderr if str(json_file) == "-" else sys.stdout)
 
 
 # Helpers
@@ -193,6 +192,29 @@ def _replayed(settings: "Backtest", document: "Document", strategy: "Strategy", 
         raise Failure(f"{document.where(('data',))} data: {error}") from error
     except StrategyError as error:
         raise Failure(f"{document.where(('strategy', 'name'))} strategy.name: {error}") from error
+
+
+def _audited(
+    settings: "Backtest", document: "Document", *, permutations: int, trials: int, sweep: str | None
+) -> "Audit":
+    from backtests import Costs, Limits
+    from backtests import audit as ask
+    from backtests.neighbours import GridError
+    from backtests.replay import StrategyError
+
+    strategy, tape = strategy_of(settings, document), tape_of(settings, document)
+    check_kinds(settings, document, strategy, tape)
+    limits = None if settings.limits is None else Limits(**settings.limits.model_dump())
+    try:
+        with _progress(f"{settings.strategy.name} for the audit") as progress:
+            return ask(
+                strategy, tape, cash=settings.cash, costs=Costs(**settings.costs.model_dump()), permutations=permutations,
+                trials=trials, sweep=sweep, progress=progress, latency=settings.latency, exits=settings.exits, limits=limits,
+            )  # fmt: skip
+    except StrategyError as error:
+        raise Failure(f"{document.where(('strategy', 'name'))} strategy.name: {error}") from error
+    except GridError as error:
+        raise Failure(f"--sweep: {error}") from error
 
 
 def check_kinds(settings: "Backtest", document: "Document", strategy: "Strategy", tape: "Tape") -> None:

@@ -55,7 +55,7 @@ def top(**more):
 
 
 def asked(ratings, bars, **more):
-    return audit(top(), Tape.from_frames(bars, ratings), costs=COSTS, permutations=20, **more)
+    return audit(top(), Tape.from_frames(bars, ratings), costs=COSTS, **{"permutations": 20, **more})
 
 
 def test_a_rating_that_holds_its_own_days_move_collapses_when_it_is_known_a_day_later():
@@ -85,12 +85,17 @@ def test_an_oracle_with_honest_delays_is_found_to_carry_information():
     later[:-2] = gains[2:]  # what is known during D+1 ranks the return of D+2, with much noise
     noisy = ranked(later + lot.normal(0, 0.09, gains.shape))
     noisy[-2:] = np.nan
-    found = asked(rated(noisy, stamps, known=pd.Timedelta("25h")), bars)
+    found = asked(rated(noisy, stamps, known=pd.Timedelta("25h")), bars, permutations=40)
     assert found.verdict.startswith("INFORMATION"), found.summary()
     day = next(one for one in found.information if one.days == 1)
     assert 0.1 < day.correlation < 0.4
     assert day.t > 5
-    assert found.luck.p < 0.05
+    assert found.chance < 0.05
+    assert [one.how for one in found.luck] == [
+        "ratings given to other assets of the day",
+        "ratings moved to other days",
+    ]
+    assert all(one.better == 0 and len(set(one.growths)) > 20 for one in found.luck)  # both ways change something
 
 
 def test_a_wrong_known_at_that_lets_the_future_in_is_implausible():
@@ -156,3 +161,104 @@ def test_a_result_that_lives_from_revisions_is_shown_without_them():
     assert "first seen only" in runs
     assert "first seen only" not in {one.name for one in asked(noise, bars).delays}
     assert runs["first seen only"] < 2
+
+
+def test_a_rating_of_days_alone_is_told_by_moving_days_though_assets_are_rated_alike():
+    """All assets have one rating a day, which knows the market's next day: giving it to other assets changes nothing."""
+    lot = np.random.default_rng(11)
+    days = 420
+    market_gains = lot.normal(0, 0.03, days)
+    bars, _, stamps = market(days)
+    closes = 100 * np.cumprod(1 + market_gains)
+    opens = np.concatenate([[100.0], closes[:-1]])
+    for column, values in (
+        ("open", opens),
+        ("close", closes),
+        ("high", np.maximum(opens, closes)),
+        ("low", np.minimum(opens, closes)),
+    ):
+        bars[column] = np.repeat(values, len(ASSETS))
+    known = np.full(days, np.nan)
+    known[:-2] = market_gains[2:] + lot.normal(0, 0.05, days - 2)
+    values = np.repeat(np.where(known > 0, 90.0, 10.0)[:, None], len(ASSETS), axis=1)
+    found = asked(rated(values, stamps, known=pd.Timedelta("25h")), bars, permutations=40)
+    assert [one.how for one in found.luck] == ["ratings moved to other days"]
+    assert found.chance < 0.05, found.summary()
+    assert not found.verdict.startswith("NOT REAL")
+
+
+def test_few_replays_do_not_call_a_result_luck_that_none_of_them_reached():
+    bars, gains, stamps = market()
+    later = np.full_like(gains, np.nan)
+    later[:-2] = gains[2:]
+    ratings = rated(
+        ranked(later + np.random.default_rng(7).normal(0, 0.09, gains.shape))[:-2],
+        stamps[:-2],
+        known=pd.Timedelta("25h"),
+    )
+    found = asked(ratings, bars, permutations=5)
+    assert found.verdict.startswith("INFORMATION"), found.summary()
+    assert any("ask for 39 permutations" in one for one in found.reasons)
+
+
+def test_each_cost_is_asked_alone_and_is_the_replay_by_hand():
+    tape, strategy = sample("1d"), load("RatingBand", {"kind": "derived_trader", "size": 0.02})
+    costs = Costs(fee=0.001, half_spread=0.0005, impact=0.1)
+    found = audit(strategy, tape, costs=costs, permutations=0)
+    assert [one.name for one in found.apart] == [
+        f"{what} x{n}" for what in ("fee", "spread", "impact") for n in (0, 2, 4)
+    ]
+    asked_for = {one.name: one.growth for one in found.apart}
+    for name, changed in {
+        "fee x4": {"fee": 0.004},
+        "spread x0": {"half_spread": 0.0},
+        "impact x2": {"impact": 0.2},
+    }.items():
+        by_hand = replay(strategy, tape, costs=Costs(**{"fee": 0.001, "half_spread": 0.0005, "impact": 0.1, **changed}))
+        assert asked_for[name] == pytest.approx(1 + by_hand.stats["total_return"])
+    assert len(set(asked_for.values())) == 9
+
+
+def test_the_strategies_around_it_count_as_trials():
+    tape, strategy = sample("1d"), load("RatingBand", {"kind": "derived_trader", "size": 0.02})
+    alone, among = (audit(strategy, tape, permutations=0, sweep=grid) for grid in (None, "enter=65:80:5,leave=30|50"))
+    assert alone.neighbours is None
+    assert alone.trials == 1
+    assert among.neighbours.strategies == among.trials == 8
+    assert among.deflated < alone.deflated
+    other = replay(load("RatingBand", {"kind": "derived_trader", "size": 0.02, "enter": 65, "leave": 30}), tape)
+    assert among.neighbours.growths[1] == pytest.approx(1 + other.stats["total_return"])
+    assert among.neighbours.growths[0] == pytest.approx(among.delays[1].growth)
+    assert 0 <= among.neighbours.overfitting.probability <= 1
+    more = audit(strategy, tape, permutations=0, trials=100, sweep="enter=65:80:5,leave=30|50")
+    assert more.trials == 107
+
+
+def test_the_summary_is_short_unless_all_is_asked_for_and_the_page_has_each_picture(tmp_path):
+    tape, strategy = sample("1d"), load("RatingBand", {"kind": "derived_trader", "size": 0.02})
+    found = audit(strategy, tape, permutations=4, sweep="enter=65:80:5")
+    short, full = found.summary(), found.summary(full=True)
+    assert len(short.splitlines()) < 60 < len(full.splitlines())
+    assert "BTC" not in short.split("survivorship")[0]
+    assert "BTC" in full
+    words = found.report(tmp_path / "audit.html").read_text()
+    for title in (
+        "Growth, in doublings", "derived_trader, by horizon", "How fast it fades", "mean return of", "Asset by asset", "moved to other days, in",
+        "other assets of the day, in", "Growth up to each day", "Logit of its rank", "fee x4", "held on a rating",
+    ):  # fmt: skip
+        assert title in words, title
+    assert "nan" not in words.lower().replace("finance", "")
+
+
+def test_a_tape_on_which_nothing_was_delisted_says_so_in_plain_words_and_one_on_which_something_was_does_not():
+    bars, gains, stamps = market(days=60)
+    ratings = rated(ranked(gains), stamps, known=pd.Timedelta("25h"))
+    gone = pd.DataFrame([{"asset": "A0", "delisted_at": stamps[-1] + pd.Timedelta("24h")}])
+    silent = audit(top(), Tape.from_frames(bars, ratings), permutations=0, costs=COSTS).warnings
+    assert "12 assets, and all still trade at its end" in silent[0]
+    shorter = bars[(bars["asset"] != "A3") | (bars["ts"] < stamps[30])]
+    assert (
+        "the bars of 1 stop"
+        in audit(top(), Tape.from_frames(shorter, ratings), permutations=0, costs=COSTS).warnings[0]
+    )
+    assert audit(top(), Tape.from_frames(bars, ratings, instruments=gone), permutations=0, costs=COSTS).warnings == []

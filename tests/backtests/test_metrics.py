@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from backtests.metrics import BLOCK, DAY_NS, MEASURES, FillColumns, is_in_kind, measure, span_years, trades
+from backtests.metrics import (
+    BLOCK,
+    DAY_NS,
+    MEASURES,
+    FillColumns,
+    daily_returns,
+    is_in_kind,
+    measure,
+    span_years,
+    trades,
+)
 
 DAYS_PER_YEAR = 365
 
@@ -245,3 +255,15 @@ def test_curves_longer_than_a_block_equal_one_plain_pass(start: float | None) ->
     assert found["sharpe"] == pytest.approx(returns.mean() / returns.std(ddof=1) * math.sqrt(365), rel=1e-9)
     assert found["max_drawdown"] == pytest.approx((whole / peaks - 1.0).min(), rel=1e-12)
     assert found["max_drawdown_days"] == np.diff(at_peak).max()
+
+
+def test_the_returns_of_days_are_those_between_their_last_closes() -> None:
+    hours = np.array([6, 12, 24, 30, 48, 60], np.int64) * (DAY_NS // 24)
+    ends, gains = daily_returns(np.array([101.0, 99.0, 110.0, 120.0, 99.0, 49.5]), hours, 100.0)
+    assert (ends // (DAY_NS // 24)).tolist() == [24, 48, 60]
+    assert gains == pytest.approx([0.1, -0.1, -0.5])
+
+
+def test_after_all_is_lost_a_day_returns_nothing() -> None:
+    _, gains = daily_returns(np.array([50.0, 0.0, 0.0]), np.arange(1, 4, dtype=np.int64) * DAY_NS, 100.0)
+    assert gains.tolist() == [-0.5, -1.0, 0.0]
