@@ -27,14 +27,16 @@ STEADY = 0.005  # how far from its mean of a day an hour's close must be to turn
 
 def daily(bars: pd.DataFrame, column: str = "close") -> pd.DataFrame:
     """A column by day and asset, without holes filled: the last close of the day, or the day's sum of anything else."""
-    how = "last" if column == "close" else "sum"
-    return bars.pivot_table(index=bars["ts"].dt.floor("D"), columns="asset", values=column, aggfunc=how, observed=True)
+    day = bars["ts"].dt.floor("D")
+    if column == "close":
+        return bars.pivot_table(index=day, columns="asset", values=column, aggfunc="last", observed=True)
+    return bars.pivot_table(index=day, columns="asset", values=column, aggfunc="sum", observed=True)
 
 
 def breadth(bars: pd.DataFrame) -> pd.Series:
     """By day, the share of coins whose close is over that of thirty days before."""
     close = daily(bars)
-    before = close.reindex(close.index - 30 * DAY).set_axis(close.index)
+    before = close.shift(30, freq="D").reindex(close.index)
     there = close.notna() & before.notna()
     return ((close > before) & there).sum(axis=1)[there.any(axis=1)] / there.sum(axis=1)[there.any(axis=1)]
 
@@ -47,8 +49,8 @@ def regime(bars: pd.DataFrame) -> pd.DataFrame:
         {
             "asset": MARKET,
             "kind": "derived_regime",
-            "as_of": state.index,
-            "known_at": state.index + DAY,
+            "as_of": pd.DatetimeIndex(state.index),
+            "known_at": pd.DatetimeIndex(state.index) + DAY,
             "value": state.to_numpy(),
         }
     )
@@ -57,20 +59,25 @@ def regime(bars: pd.DataFrame) -> pd.DataFrame:
 def moonshots(bars: pd.DataFrame) -> pd.DataFrame:
     """Coins picked after a strong week, as a state: 1 from the begin, 0 from the end; each describes the instant at which it is known."""
     close = daily(bars)
-    week = close / close.reindex(close.index - 7 * DAY).set_axis(close.index) - 1
-    rows = [row for asset in close.columns for row in _picked(str(asset), close[asset].dropna(), week[asset])]
+    week = close / close.shift(7, freq="D").reindex(close.index) - 1
+    days = list(pd.DatetimeIndex(close.index))
+    rows = [
+        row for asset in close.columns for row in _picked(str(asset), days, close[asset].tolist(), week[asset].tolist())
+    ]
     return pd.DataFrame(sorted(rows), columns=["as_of", "asset", "value"]).assign(
         kind="derived_moonshot", known_at=lambda frame: frame["as_of"]
     )
 
 
-def _picked(asset: str, close: pd.Series, week: pd.Series) -> "Iterator[tuple[pd.Timestamp, str, float]]":
-    begin = None
-    for day, price in close.items():
-        if begin is None and week[day] >= RISE:
-            begin = day, price
+def _picked(
+    asset: str, days: list[pd.Timestamp], closes: list[float], rises: list[float]
+) -> "Iterator[tuple[pd.Timestamp, str, float]]":
+    begin, paid = None, 0.0
+    for day, price, rise in zip(days, closes, rises, strict=True):
+        if begin is None and rise >= RISE:
+            begin, paid = day, price
             yield day + DAY, asset, 1.0
-        elif begin is not None and (day - begin[0] >= LASTS * DAY or price / begin[1] - 1 <= LOSS):
+        elif begin is not None and price > 0 and (day - begin >= LASTS * DAY or price / paid - 1 <= LOSS):
             begin = None
             yield day + DAY, asset, 0.0
 
@@ -80,18 +87,20 @@ def weights(bars: pd.DataFrame) -> pd.DataFrame:
     turnover = daily(bars.assign(turnover=bars["close"] * bars["volume"]), "turnover")
     mean = turnover.rolling("30D", min_periods=20).mean()
     parts = []
-    for day, row in mean[mean.index.day_of_week == 6].iterrows():  # what Sunday's end shows
-        there = row.dropna()
-        best = np.sqrt(there.nlargest(min(MEMBERS, (len(there) + 1) // 2)))
-        if len(best):
+    for day in pd.DatetimeIndex(mean.index):
+        if day.day_of_week != 6:  # what Sunday's end shows
+            continue
+        there = sorted(((value, str(asset)) for asset, value in mean.loc[day].items() if value > 0), reverse=True)
+        best = {asset: value**0.5 for value, asset in there[: min(MEMBERS, (len(there) + 1) // 2)]}
+        if best:
             parts.append(
                 pd.DataFrame(
                     {
-                        "asset": best.index,
+                        "asset": list(best),
                         "kind": "derived_weight",
                         "as_of": day,
                         "known_at": day + DAY,
-                        "value": (best / best.sum()).to_numpy(),
+                        "value": [one / sum(best.values()) for one in best.values()],
                     }
                 )
             )

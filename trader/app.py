@@ -19,7 +19,7 @@ from trader.adapters.paper_venue import PaperVenue
 from trader.adapters.payloads import Payloads
 from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.sources import Directory, StandardInput
-from trader.adapters.tokenmetrics_signals import PULLED, SOURCE
+from trader.adapters.tokenmetrics_signals import FED, SOURCE
 from trader.core.book import Mount
 from trader.core.costs import Costs
 from trader.core.engine import Engine
@@ -349,7 +349,7 @@ def sources_of(
         found.append(MqttSource(broker, tell=lambda is_up, why: tell("mqtt", is_up, why)))
     if intake.ratings is not None:
         path = (home / intake.ratings).resolve()
-        vendor, _ = load_vendor(path, PULLED)
+        vendor, _ = load_vendor(path, FED)
         store = RatingsStore(folder / "ratings.db" if is_shadow else (path.parent / vendor.store).resolve())
         found.append(feed_of(vendor, path.parent, store, tell=lambda is_up, why: tell(SOURCE, is_up, why), warn=warn))
     return found

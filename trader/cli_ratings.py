@@ -289,13 +289,13 @@ def export(
 
 @contextmanager
 def _opened(config: Path) -> "Iterator[tuple[Vendor, RatingsStore]]":
-    from trader.adapters.tokenmetrics_signals import PULLED
+    from trader.adapters.tokenmetrics_signals import FED
     from trader.ratings import store_of
     from trader.settings import SettingsError
     from trader.vendor_settings import load_vendor
 
     try:
-        settings, _ = load_vendor(config, PULLED)
+        settings, _ = load_vendor(config, FED)
     except SettingsError as error:
         raise Failure(str(error)) from error
     with store_of(settings, config.parent) as store:

@@ -18,7 +18,8 @@ from trader.adapters.paper_venue import PaperVenue
 from trader.adapters.payloads import compose
 from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.tokenmetrics import Budget, Manner, TokenMetrics
-from trader.adapters.tokenmetrics_feed import Feeding, TokenMetricsFeed
+from trader.adapters.tokenmetrics_feed import TokenMetricsFeed
+from trader.adapters.tokenmetrics_plan import Feeding
 from trader.app import BUILDERS, Bench, bench, start
 from trader.core.costs import Costs
 from trader.core.facts import BarClosed, Fact
