@@ -14,12 +14,12 @@ from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.tokenmetrics import BASE, Budget, Manner, TokenMetrics, Window, windows
 from trader.adapters.tokenmetrics_feed import TokenMetricsFeed
 from trader.adapters.tokenmetrics_plan import Feeding, PlanError, check_plan
-from trader.adapters.tokenmetrics_signals import OF_MARKET, PULLED, SOURCE, observations_of
+from trader.adapters.tokenmetrics_signals import FED, OF_MARKET, PULLED, SOURCE, observations_of
 from trader.core.instants import SECOND, duration
 from trader.ports import Clock
 from trader.run_settings import secret_of
 from trader.settings import SettingsError
-from trader.vendor_settings import Vendor
+from trader.vendor_settings import Vendor, load_vendor
 
 
 @dataclass(slots=True)
@@ -59,6 +59,16 @@ def feed_of(
     """The feed of a vendor's file, as a source of messages."""
     clock = SystemClock()
     return TokenMetricsFeed(client_of(settings, home, store, clock), store, clock, feeding_of(settings), tell, warn)
+
+
+def fed(path: Path) -> Vendor:
+    """The file of a vendor that a run asks; raises SettingsError where it cannot be used, or where the plan does not include what it asks for."""
+    settings, _ = load_vendor(path, FED)
+    try:
+        feeding_of(settings)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+    return settings
 
 
 def feeding_of(settings: Vendor) -> Feeding:
@@ -131,4 +141,4 @@ async def pull(
     return found
 
 
-__all__ = ["Pulled", "client_of", "feed_of", "feeding_of", "pull", "store_of", "wanted"]
+__all__ = ["Pulled", "client_of", "fed", "feed_of", "feeding_of", "pull", "store_of", "wanted"]
