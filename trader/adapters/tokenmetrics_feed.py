@@ -174,24 +174,22 @@ class TokenMetricsFeed:
 
     async def _one_by_one(self, endpoint: str, expected: datetime) -> AsyncIterator[Page]:
         """Those tokens whose newest row is not there yet. One that the vendor does not have says nothing; if it has none, it is an error."""
-        found, unknown = 0, None
-        for asset, token in self.feeding.assets.items():
-            if asset not in self._missing(endpoint, expected):
-                continue
+        newest, found, unknown = self._newest(endpoint), 0, None
+        late = [asset for asset in self.feeding.assets if (at := newest.get(asset)) is None or at < expected]
+        for asset in late:
             try:
-                page = await self.client.recent(endpoint, token_id=token)
+                page = await self.client.recent(endpoint, token_id=self.feeding.assets[asset])
             except NotThereError as error:
                 unknown = error
                 continue
             found += 1
-            self._tell_hole(endpoint, asset, page)
+            self._tell_hole(endpoint, asset, newest.get(asset), page)
             yield page
-        if unknown is not None and not found and len(self._missing(endpoint, expected)) == len(self.feeding.assets):
+        if unknown is not None and not found and len(late) == len(self.feeding.assets):
             raise unknown
 
-    def _tell_hole(self, endpoint: str, asset: str, page: Page) -> None:
+    def _tell_hole(self, endpoint: str, asset: str, last: datetime | None, page: Page) -> None:
         """Say which hours are lost, because an answer does not go back as far as what is known."""
-        last = self._newest(endpoint, asset)
         first = min((row.as_of for row in page.rows if row.as_of is not None), default=None)
         if last is not None and first is not None and first > last + HOUR:
             self.warn(
@@ -264,28 +262,24 @@ class TokenMetricsFeed:
         """Whether a row is late that will come: of tokens that are asked for one by one, only those that ever had one."""
         if period_of(endpoint) == NOW:
             return False
-        missing = self._missing(endpoint, expected)
+        newest, names = self._newest(endpoint), [MARKET] if endpoint in OF_MARKET else list(self.feeding.assets)
+        known = [newest.get(one) for one in names]
         if endpoint == "hourly_trading_signals":
-            missing = [one for one in missing if self._newest(endpoint, one) is not None]
-        return bool(missing)
+            return any(at is not None and at < expected for at in known)
+        return any(at is None or at < expected for at in known)
 
-    def _newest(self, endpoint: str, asset: str) -> datetime | None:
-        newest = self.store.newest(SOURCE)
-        kinds = [kind for kind, type_ in SAID[endpoint].values() if type_ != EVENT]
-        return max((newest[asset, kind] for kind in kinds if (asset, kind) in newest), default=None)
-
-    def _missing(self, endpoint: str, expected: datetime) -> list[str]:
-        """The assets of which the expected row is not there."""
-        newest, names = self.store.newest(SOURCE), [MARKET] if endpoint in OF_MARKET else list(self.feeding.assets)
-        kinds = [kind for kind, type_ in SAID[endpoint].values() if type_ != EVENT]
-        last = {one: max((newest[one, kind] for kind in kinds if (one, kind) in newest), default=None) for one in names}
-        return [one for one, at in last.items() if at is None or at < expected]
+    def _newest(self, endpoint: str) -> dict[str, datetime]:
+        """What the newest final row of an endpoint describes, by asset."""
+        kinds, found = {kind for kind, type_ in SAID[endpoint].values() if type_ != EVENT}, dict[str, datetime]()
+        for (asset, kind), at in self.store.newest(SOURCE).items():
+            if kind in kinds:
+                found[asset] = max(at, found.get(asset, at))
+        return found
 
     def _since(self, endpoint: str, expected: datetime) -> date:
         """From where to ask: what was missed, within limits, and what may be revised."""
-        newest, names = self.store.newest(SOURCE), [MARKET] if endpoint in OF_MARKET else list(self.feeding.assets)
-        kinds = [kind for kind, type_ in SAID[endpoint].values() if type_ != EVENT]
-        known = [max((newest[one, kind] for kind in kinds if (one, kind) in newest), default=None) for one in names]
+        newest, names = self._newest(endpoint), [MARKET] if endpoint in OF_MARKET else list(self.feeding.assets)
+        known = [newest.get(one) for one in names]
         oldest = min((at for at in known if at is not None), default=None)
         begin = expected - self.feeding.back_days * DAY
         if oldest is not None and None not in known:
