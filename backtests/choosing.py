@@ -14,7 +14,7 @@ from backtests import sample
 from backtests.cells import checked
 from backtests.checks import TapeError
 from backtests.files import read_frame
-from backtests.sample import LABEL, frames
+from backtests.sample import LABEL, frames, further
 from backtests.tape import Tape
 from trader.core.signals import MARKET
 
@@ -37,7 +37,7 @@ def choose(
     if timeframe is not None:
         if since is None and until is None and assets is None:
             return sample(timeframe)
-        bar_rows, *said = frames(timeframe)
+        bar_rows, *said = further(*frames(timeframe))
         label, terms = LABEL, None
     else:
         read = [

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from backtests import derived
 from backtests.checks import TapeError
 from backtests.files import read_frame
 from backtests.tape import Tape
@@ -17,8 +18,19 @@ def sample(timeframe: str = "1d") -> Tape:
     """A tape of the bundled bars (`1d`: 67 coins, `1h`: BTC ETH BNB SOL XRP) with the derived ratings."""
     if timeframe not in {"1d", "1h"}:
         raise TapeError(f"the sample has no timeframe {timeframe!r}; it has 1d and 1h")
-    bars, ratings, signals = frames(timeframe)
+    bars, ratings, signals = further(*frames(timeframe))
     return Tape.from_frames(bars, ratings, signals, label=LABEL)
+
+
+def further(
+    bars: pd.DataFrame, ratings: pd.DataFrame, signals: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The same frames with the kinds that are computed here: derived_regime, derived_moonshot and derived_weight."""
+    return (
+        bars,
+        pd.concat([ratings, derived.weights(bars)], ignore_index=True),
+        pd.concat([signals, derived.regime(bars), derived.moonshots(bars)], ignore_index=True),
+    )
 
 
 def frames(timeframe: str = "1d") -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -6,6 +6,7 @@ Each file states its thesis and where it should fail. They know the face of `tra
 from strategies.follow_signal import FollowSignal
 from strategies.index_mirror import IndexMirror
 from strategies.loading import StrategyLoadError, find, load, registry
+from strategies.moonshot_basket import MoonshotBasket
 from strategies.rating_band import RatingBand
 from strategies.rating_cross import RatingCross
 from strategies.regime_gate import RegimeGate
@@ -16,6 +17,7 @@ from strategies.top_rated import TopRated
 __all__ = [
     "FollowSignal",
     "IndexMirror",
+    "MoonshotBasket",
     "RatingBand",
     "RatingCross",
     "RegimeGate",

@@ -17,6 +17,7 @@ from typing import Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from strategies.follow_signal import FollowSignal
 from strategies.index_mirror import IndexMirror
+from strategies.moonshot_basket import MoonshotBasket
 from strategies.rating_band import RatingBand
 from strategies.rating_cross import RatingCross
 from strategies.regime_gate import RegimeGate
@@ -43,7 +44,9 @@ class StrategyLoadError(ValueError):
 
 def registry() -> dict[str, type]:
     """The bundled strategies by name."""
-    bundled = (FollowSignal, IndexMirror, RatingBand, RatingCross, RegimeGate, Rules, SmaCross, TopRated)
+    bundled = (
+        FollowSignal, IndexMirror, MoonshotBasket, RatingBand, RatingCross, RegimeGate, Rules, SmaCross, TopRated,
+    )  # fmt: skip
     return {strategy.__name__: strategy for strategy in bundled}
 
 
@@ -221,5 +224,7 @@ def largest_size(strategy: object) -> float | Quote | Units | None:
         return largest_size(inner)
     if isinstance(strategy, TopRated):
         return strategy.invest / strategy.top
+    if isinstance(strategy, MoonshotBasket):
+        return strategy.invest / strategy.most
     size = getattr(strategy, "size", None)
     return size if isinstance(size, float | Quote | Units) else None

@@ -273,6 +273,7 @@ def test_strategies_are_listed_with_thesis_and_parameters(run):
         "RatingCross",
         "RegimeGate",
         "IndexMirror",
+        "MoonshotBasket",
         "SmaCross",
         "Rules",
     } <= set(listed)

@@ -19,7 +19,7 @@ from trader.adapters.paper_venue import PaperVenue
 from trader.adapters.payloads import Payloads
 from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.sources import Directory, StandardInput
-from trader.adapters.tokenmetrics_signals import PULLED, SOURCE
+from trader.adapters.tokenmetrics_signals import SOURCE
 from trader.core.book import Mount
 from trader.core.costs import Costs
 from trader.core.engine import Engine
@@ -31,7 +31,7 @@ from trader.core.records import MountStarted
 from trader.core.risk import Gate, Limits
 from trader.core.view import Strategy
 from trader.ports import Clock, Journal, Source, Venue
-from trader.ratings import feed_of
+from trader.ratings import fed, feed_of
 from trader.run_settings import Run, differences, load_run, secret_of, state_folder
 from trader.runtime.control import Control, socket_of
 from trader.runtime.daemon import Daemon, Pace
@@ -47,7 +47,6 @@ from trader.runtime.rehearing import Rehearing, rehear
 from trader.runtime.snapshots import program_of
 from trader.runtime.supervise import supervise
 from trader.settings import SettingsError
-from trader.vendor_settings import load_vendor
 
 BUILDERS = {"gate": gate_venue, "mexc": mexc_venue}
 LEASE_SECONDS = 30.0
@@ -284,7 +283,9 @@ def _tell_changes(settings: Run, path: Path, log: Log) -> None:
 
 
 def run(settings: Run, strategy: Strategy, path: Path, *, is_shadow: bool, level: str = "info") -> None:
-    """Run the daemon under its supervisor until it is told to end; raises AlreadyRunningError and LeaseLostError."""
+    """Run the daemon under its supervisor until it is told to end; raises SettingsError, AlreadyRunningError and LeaseLostError."""
+    if settings.intake.ratings is not None:
+        fed((path.parent / settings.intake.ratings).resolve())
     folder = _folder(settings, path, is_shadow=is_shadow)
     lock = FolderLock(folder)
     lock.take()
@@ -351,7 +352,7 @@ def sources_of(
         found.append(MqttSource(broker, tell=lambda is_up, why: tell("mqtt", is_up, why)))
     if intake.ratings is not None:
         path = (home / intake.ratings).resolve()
-        vendor, _ = load_vendor(path, PULLED)
+        vendor = fed(path)
         store = RatingsStore(folder / "ratings.db" if is_shadow else (path.parent / vendor.store).resolve())
         told = lambda is_up, why: tell(SOURCE, is_up, why)  # noqa: E731 - a name for what fits no line
         found.append(feed_of(vendor, path.parent, store, tell=told, warn=warn, alert=alert))

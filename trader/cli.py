@@ -163,7 +163,7 @@ def schema(
 def check(
     config: Annotated[Path, typer.Argument(help="The YAML file of a run on paper or with money.", show_default=False)],
 ) -> None:
-    """Check the configuration of a run as a whole: keys, values, strategy, and sizes against limits.
+    """Check the configuration of a run as a whole: keys, values, strategy, sizes against limits, and credits against a vendor's plan.
 
     \b
     Examples:
@@ -174,6 +174,10 @@ def check(
 
     try:
         settings, strategy = load_run(config)
+        if settings.intake.ratings is not None:
+            from trader.ratings import fed
+
+            fed((config.parent / settings.intake.ratings).resolve())
     except SettingsError as error:
         raise Failure(str(error)) from error
     money = "real money" if settings.live else "paper"

@@ -12,7 +12,7 @@ from trader.cli_shared import CODES, instant_of, print_table, progress_of, run_n
 from trader.output import NOT_READY, REFUSED, Failure
 
 if TYPE_CHECKING:
-    from trader.adapters.ratings_store import RatingsStore
+    from trader.adapters.ratings_store import Covered, RatingsStore
     from trader.asset_map import Mapped
     from trader.core.observations import Observation
     from trader.vendor_settings import Vendor
@@ -124,6 +124,7 @@ def pull(
     if last < first:
         raise Failure(f"--until {last} is before --since {first}")
     with _opened(config) as (settings, store):
+        _tell_passed_over(settings)
         count, spent = len(wanted(settings, store, first, last)), store.spent().get(f"{datetime.now(UTC):%Y-%m}", 0)
         print(
             f"{count} requests, one credit each; {settings.credits - spent} of {settings.credits} are left this month"
@@ -149,24 +150,25 @@ def pull(
 
 @ratings.command("list", epilog=CODES)
 def list_(config: VendorFile) -> None:
-    """List what there is: of each kind about each asset the days, the rows, and what is missing.
+    """List what there is: of each kind about each asset the dates (days, hours, or when it changed), and what is missing of days or hours.
 
     \b
     Example:
       trader ratings list config/tokenmetrics.yaml
     """
-    table = table_of("asset", "kind", "from", "to", "days", "missing", "revisions", "source")
+    table = table_of("asset", "kind", "from", "to", "dates", "missing", "revisions", "source")
     with _opened(config) as (_, store):
         for one in store.covered():
-            missing = sum((b - a).days + 1 for a, b in store.gaps(one.source, one.kind, one.asset))
+            step = _step(one)
+            holes = [] if step is None else store.gaps(one.source, one.kind, one.asset, step)
+            missing = "-" if step is None else str(sum((b - a) // step + 1 for a, b in holes))
             table.add_row(
-                one.asset, one.kind, f"{one.first:%Y-%m-%d}", f"{one.last:%Y-%m-%d}", str(one.days), str(missing),
-                str(one.rows - one.days), one.source,
+                one.asset, one.kind, _said(one.first), _said(one.last), str(one.days), missing, str(one.rows - one.days), one.source,
             )  # fmt: skip
         aside = store.aside()
     print_table(table)
     if aside:
-        print(f"{len(aside)} rows could not be read; the last: {aside[-1].endpoint}: {aside[-1].why}")
+        print(f"{len(aside)} rows were set aside; the last: {aside[-1].endpoint}: {aside[-1].why}")
 
 
 @ratings.command(epilog=CODES)
@@ -205,7 +207,7 @@ def revisions_(config: VendorFile, asset: Asset, kind: KindOption = "") -> None:
 
 @ratings.command(epilog=CODES)
 def gaps(config: VendorFile, asset: Asset, kind: KindOption = "") -> None:
-    """Name the days without a row between the first and the last.
+    """Name the days, or the hours, without a row between the first and the last. What comes when it changes has no gaps.
 
     \b
     Example:
@@ -213,9 +215,11 @@ def gaps(config: VendorFile, asset: Asset, kind: KindOption = "") -> None:
     """
     with _opened(config) as (_, store):
         for one in store.covered():
-            if one.asset == asset and kind in {"", one.kind}:
-                for first, last in store.gaps(one.source, one.kind, one.asset):
-                    print(f"{one.kind}: {first:%Y-%m-%d} to {last:%Y-%m-%d} ({(last - first).days + 1} days)")
+            step = _step(one)
+            if one.asset == asset and kind in {"", one.kind} and step is not None:
+                unit, form = ("hours", "%Y-%m-%d %H:%M") if step < timedelta(days=1) else ("days", "%Y-%m-%d")
+                for first, last in store.gaps(one.source, one.kind, one.asset, step):
+                    print(f"{one.kind}: {first:{form}} to {last:{form}} ({(last - first) // step + 1} {unit})")
 
 
 @ratings.command("import", epilog=CODES)
@@ -287,15 +291,40 @@ def export(
     print(f"{count} rows in {file}")
 
 
+def _tell_passed_over(settings: "Vendor") -> None:
+    """Say what has no history to be fetched."""
+    from trader.adapters.tokenmetrics_signals import PULLED
+
+    without = [one for one in settings.endpoints if one not in PULLED]
+    if without and len(without) == len(settings.endpoints):
+        raise Failure(
+            f"endpoints: {', '.join(without)}: no history there; the bot keeps what it sees. Allowed are {', '.join(PULLED)}"
+        )
+    if without:
+        print(f"passed over, no history there: {', '.join(without)}; the bot keeps what it sees")
+
+
+def _step(one: "Covered") -> timedelta | None:
+    """How far apart the rows of a kind should be; None where they come when something changes, or when it was asked."""
+    from trader.adapters.tokenmetrics_signals import SOURCE, STEPS
+
+    return STEPS.get(one.kind) if one.source == SOURCE else timedelta(days=1)
+
+
+def _said(at: datetime) -> str:
+    """A day, with the hour where it is no midnight."""
+    return f"{at:%Y-%m-%d}" if (at.hour, at.minute, at.second) == (0, 0, 0) else f"{at:%Y-%m-%d %H:%M}"
+
+
 @contextmanager
 def _opened(config: Path) -> "Iterator[tuple[Vendor, RatingsStore]]":
-    from trader.adapters.tokenmetrics_signals import PULLED
+    from trader.adapters.tokenmetrics_signals import FED
     from trader.ratings import store_of
     from trader.settings import SettingsError
     from trader.vendor_settings import load_vendor
 
     try:
-        settings, _ = load_vendor(config, PULLED)
+        settings, _ = load_vendor(config, FED)
     except SettingsError as error:
         raise Failure(str(error)) from error
     with store_of(settings, config.parent) as store:
@@ -307,7 +336,7 @@ def _tell(found: "list[Observation]") -> None:
     for one in found[:SHOWN]:
         note = "provisional" if one.is_provisional else "known by rule" if one.is_assumed else ""
         table.add_row(
-            one.asset, one.kind, f"{one.as_of:%Y-%m-%d}", f"{one.value:g}", f"{one.known_at:%Y-%m-%d %H:%M}",
+            one.asset, one.kind, _said(one.as_of), f"{one.value:g}", f"{one.known_at:%Y-%m-%d %H:%M}",
             f"{one.observed_at:%Y-%m-%d %H:%M}", note,
         )  # fmt: skip
     print_table(table)

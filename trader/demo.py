@@ -18,7 +18,8 @@ from trader.adapters.paper_venue import PaperVenue
 from trader.adapters.payloads import compose
 from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.tokenmetrics import Budget, Manner, TokenMetrics
-from trader.adapters.tokenmetrics_feed import Feeding, TokenMetricsFeed
+from trader.adapters.tokenmetrics_feed import TokenMetricsFeed
+from trader.adapters.tokenmetrics_plan import Feeding
 from trader.app import BUILDERS, Bench, bench, start
 from trader.core.costs import Costs
 from trader.core.facts import BarClosed, Fact
@@ -26,8 +27,8 @@ from trader.core.instruments import Instrument
 from trader.core.records import DiscrepancySeen
 from trader.core.risk import Limits
 from trader.core.view import Strategy
+from trader.demo_vendor import HOURS_SINCE, INDEX, ids_of, vendor_of
 from trader.demo_vendor import KEY as VENDOR_KEY
-from trader.demo_vendor import ids_of, vendor_of
 from trader.lockstep import Carry, Instant, LockStep, MarketClock, News, Quote
 from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange, Market
@@ -47,7 +48,10 @@ KEY, SECRET = "loopback-key", "loopback-secret"
 FEES = {"gate": ("received", "0.002"), "mexc": ("quote", "0.0005"), "paper": ("quote", "0.001")}
 HALF_SPREAD = 0.0005
 SOURCE = "sample"
-NAMED = {"derived_trader": "trader_grade", "derived_signal": "trend"}  # as the loopback vendor calls them
+NAMED = {  # as the loopback vendor calls them
+    "derived_trader": "trader_grade", "derived_signal": "trend", "derived_regime": "regime", "derived_moonshot": "moonshot",
+    "derived_weight": "index_weight", "derived_hourly": "hourly_trend",
+}  # fmt: skip
 TOPIC = "trader/v1/demo"
 CARRY_SECONDS = 10.0
 LEAST = Decimal(3)
@@ -71,6 +75,7 @@ class Stage:
     half_spread: float = HALF_SPREAD
     limits: Limits | None = None
     feeds: bool = False  # signals come from a loopback vendor through the feed, not from the tape by hand
+    endpoints: tuple[str, ...] = ("trading_signals", "market_metrics")  # what the feed asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +102,17 @@ def markets_of(names: Sequence[str]) -> list[Market]:
 
 
 def frames_of(stage: Stage) -> "tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]":
-    """Bars, ratings and signals of the span."""
-    from backtests.sample import frames
+    """Bars, ratings and signals of the span, where it feeds with what the vendor says besides."""
+    import pandas as pd
+
+    from backtests.derived import hourly
+    from backtests.sample import frames, further
 
     bars, ratings, signals = frames(stage.timeframe)
+    if stage.feeds:
+        bars, ratings, signals = further(bars, ratings, signals)
+    if "hourly_trading_signals" in stage.endpoints:
+        signals = pd.concat([signals, hourly(bars[bars["ts"] >= HOURS_SINCE])], ignore_index=True)
     bars = bars[(bars["ts"] >= stage.since) & (bars["ts"] < stage.until)].reset_index(drop=True)
     said = [
         one[(one["known_at"] >= stage.since) & (one["known_at"] <= stage.until)].reset_index(drop=True)
@@ -287,8 +299,9 @@ async def feed_of(stage: Stage, clock: MarketClock, names: Sequence[str], path: 
         manner = Manner(base=server.url, apart_seconds=0.0)
         client = TokenMetrics(VENDOR_KEY, clock, Budget(10_000, keep=store.keep_spent), manner)
         feeding = Feeding(
-            ids_of(list(names)), ("trading_signals", "market_metrics"), lag=timedelta(0), back_days=0, revised_days=1
-        )
+            ids_of(list(names)), stage.endpoints, lag=timedelta(0), back_days=0, revised_days=1, hourly_lag=timedelta(0),
+            indices={"index_weight": INDEX} if "indices_holdings" in stage.endpoints else {},
+        )  # fmt: skip
         try:
             yield TokenMetricsFeed(client, store, clock, feeding).news
         finally:

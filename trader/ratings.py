@@ -12,14 +12,14 @@ from pathlib import Path
 from trader.adapters.clock import SystemClock
 from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.tokenmetrics import BASE, Budget, Manner, TokenMetrics, Window, windows
-from trader.adapters.tokenmetrics_feed import Feeding, TokenMetricsFeed
-from trader.adapters.tokenmetrics_signals import SOURCE, observations_of
+from trader.adapters.tokenmetrics_feed import TokenMetricsFeed
+from trader.adapters.tokenmetrics_plan import Feeding, PlanError, check_plan
+from trader.adapters.tokenmetrics_signals import FED, OF_MARKET, PULLED, SOURCE, observations_of
 from trader.core.instants import SECOND, duration
 from trader.ports import Clock
 from trader.run_settings import secret_of
-from trader.vendor_settings import Vendor
-
-WITHOUT_TOKENS = frozenset({"market_metrics"})
+from trader.settings import SettingsError
+from trader.vendor_settings import Vendor, load_vendor
 
 
 @dataclass(slots=True)
@@ -59,15 +59,46 @@ def feed_of(
 ) -> TokenMetricsFeed:  # fmt: skip
     """The feed of a vendor's file, as a source of messages."""
     clock = SystemClock()
-    feeding = Feeding(settings.assets, settings.endpoints, timedelta(microseconds=duration(settings.lag) / 1_000))
-    return TokenMetricsFeed(client_of(settings, home, store, clock), store, clock, feeding, tell, warn, alert)
+    return TokenMetricsFeed(
+        client_of(settings, home, store, clock), store, clock, feeding_of(settings), tell, warn, alert
+    )
+
+
+def fed(path: Path) -> Vendor:
+    """The file of a vendor that a run asks; raises SettingsError where it cannot be used, or where the plan does not include what it asks for."""
+    settings, _ = load_vendor(path, FED)
+    try:
+        feeding_of(settings)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+    return settings
+
+
+def feeding_of(settings: Vendor) -> Feeding:
+    """What the feed asks for; raises SettingsError where the plan does not include as much."""
+    feeding = Feeding(
+        settings.assets, settings.endpoints, lag=_span(settings.lag), hourly_lag=_span(settings.hourly_lag),
+        polls={one: _span(each) for one, each in settings.polls.items()}, indices=settings.indices, position=settings.position,
+        weight_unit=settings.weight_unit,
+    )  # fmt: skip
+    try:
+        check_plan(feeding, settings.credits, settings.limit)
+    except PlanError as error:
+        raise SettingsError(f"credits: {error}") from error
+    return feeding
+
+
+def _span(text: str) -> timedelta:
+    return timedelta(microseconds=duration(text) / 1_000)
 
 
 def wanted(settings: Vendor, store: RatingsStore, since: date, until: date) -> list[tuple[str, Window]]:
     """The windows of a pull that are not done yet, by endpoint."""
     found = []
     for endpoint in settings.endpoints:
-        ids: Sequence[int] = () if endpoint in WITHOUT_TOKENS else list(settings.assets.values())
+        if endpoint not in PULLED:  # it has no history: the feed keeps what it sees
+            continue
+        ids: Sequence[int] = () if endpoint in OF_MARKET else list(settings.assets.values())
         found += [
             (endpoint, one)
             for one in windows(ids, since, until, limit=settings.limit)
@@ -89,7 +120,7 @@ async def pull(
     todo, found = wanted(settings, store, since, until), Pulled()
     counts, done = Counter(endpoint for endpoint, _ in todo), Counter[str]()
     assets = {token: asset for asset, token in settings.assets.items()}
-    lag = timedelta(microseconds=duration(settings.lag) / 1_000)
+    lag = _span(settings.lag)
     client = client_of(settings, home, store, clock)
     try:
         for endpoint, window in todo:
@@ -113,4 +144,4 @@ async def pull(
     return found
 
 
-__all__ = ["Pulled", "client_of", "feed_of", "pull", "store_of", "wanted"]
+__all__ = ["Pulled", "client_of", "fed", "feed_of", "feeding_of", "pull", "store_of", "wanted"]

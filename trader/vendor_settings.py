@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from trader import setting_values as read
+from trader.core.instants import SECOND, duration
 from trader.settings import Columns, Count, Duration, File, Layout, Names, SettingsError, load
 from trader.yaml_source import Document
 
@@ -36,6 +37,24 @@ class Vendor(Layout):
     )
     endpoints: Names = Field(("trading_signals",), description="what is asked for")
     lag: Duration = Field("1h", description="how long after its day a row of history counts as known")
+    polls: dict[str, Duration] = Field(
+        default_factory=dict,
+        description="endpoint: how often it is asked while the bot runs; none = hourly for what is hourly and for moonshots, else daily",
+    )
+    hourly_lag: Duration = Field("5m", description="how long after its hour an hourly row is asked for")
+    indices: dict[str, int] = Field(
+        default_factory=dict,
+        description="for indices_holdings, the kind that its weights become: the vendor's index id",
+    )
+    weight_unit: Annotated[Literal["percent", "fraction"], BeforeValidator(read.one_of("percent", "fraction"))] = Field(
+        "percent", description="what the weights of an index sum to: 100 or 1; a sum that is neither is refused"
+    )
+    position: Annotated[
+        Literal["plain", "binary", "unused"], BeforeValidator(read.one_of("plain", "binary", "unused"))
+    ] = Field(
+        "plain",
+        description="how the hourly POSITION is read: -1, 0, 1 as it comes; 0 and 1, where 0 is short; not at all",
+    )
     allow: Names | None = Field(None, description="fields that are unknown here and may be left out")
     store: File = Field(Path("../state/ratings.db"), description="where what was seen is kept")
 
@@ -67,7 +86,21 @@ def load_vendor(path: Path, known: tuple[str, ...]) -> tuple[Vendor, Document]:
     strange = [one for one in settings.endpoints if one not in known]
     if strange:
         raise SettingsError(
-            f"{document.where(('endpoints',))} endpoints: {', '.join(strange)}: no history there; allowed are {', '.join(known)}"
+            f"{document.where(('endpoints',))} endpoints: {', '.join(strange)}: unknown; {read.near(strange[0], known)}allowed are {', '.join(known)}"
+        )
+    idle = [one for one in settings.polls if one not in settings.endpoints]
+    if idle:
+        raise SettingsError(
+            f"{document.where(('polls',))} polls: {idle[0]} is not asked for; {read.near(idle[0], settings.endpoints)}put it under endpoints:, or leave it out"
+        )
+    quick = [one for one, each in settings.polls.items() if duration(each) < 60 * SECOND]
+    if quick:
+        raise SettingsError(
+            f"{document.where(('polls', quick[0]))} polls: {quick[0]}: {settings.polls[quick[0]]} is too often; each poll costs a credit, and nothing is published within a minute"
+        )
+    if ("indices_holdings" in settings.endpoints) != bool(settings.indices):
+        raise SettingsError(
+            f"{document.where(('endpoints',))} endpoints: indices_holdings and indices: go together; write indices: {{index_weight: ID}} with the vendor's id of an index"
         )
     if not settings.assets:
         raise SettingsError(

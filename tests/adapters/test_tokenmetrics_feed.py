@@ -11,7 +11,8 @@ from trader.adapters.http import Answer, NoAnswerError
 from trader.adapters.payloads import Payloads
 from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.tokenmetrics import Budget, Manner, TokenMetrics
-from trader.adapters.tokenmetrics_feed import Feeding, TokenMetricsFeed
+from trader.adapters.tokenmetrics_feed import TokenMetricsFeed
+from trader.adapters.tokenmetrics_plan import Feeding
 from trader.loopback.vendor import Published, Quirks, Token, Vendor, ending
 from trader.loopback.wire import Request
 

@@ -6,7 +6,17 @@ import numpy as np
 import pandas as pd
 
 from backtests.sample import frames
-from strategies import FollowSignal, IndexMirror, RatingBand, RatingCross, RegimeGate, Rules, SmaCross, TopRated
+from strategies import (
+    FollowSignal,
+    IndexMirror,
+    MoonshotBasket,
+    RatingBand,
+    RatingCross,
+    RegimeGate,
+    Rules,
+    SmaCross,
+    TopRated,
+)
 from trader import After, Below, Costs, FallBy, Quote, RiseBy, TrailBy
 from trader.core.signals import MARKET
 
@@ -20,7 +30,7 @@ EXITS = {
     "parts-below": (FallBy(0.03, share=0.5), Below(45.0, GRADE), TrailBy(0.1, share=0.4), RiseBy(0.15)),
 }
 STRATEGIES = (
-    "FollowSignal", "FollowSignal-flip", "IndexMirror", "RatingBand", "RatingBand-quote", "RatingCross", "RegimeGate",
+    "FollowSignal", "FollowSignal-flip", "IndexMirror", "MoonshotBasket", "RatingBand", "RatingBand-quote", "RatingCross", "RegimeGate",
     "Rules", "SmaCross", "TopRated", "TopRated-weekly",
 )  # fmt: skip
 
@@ -62,6 +72,7 @@ def build(name, exits):
         "FollowSignal": FollowSignal(kind="derived_signal", size=0.15, ttl="2d", exits=exits, band=0.02),
         "FollowSignal-flip": FollowSignal(kind="derived_signal", mode="flip", size=0.2, exits=exits),
         "IndexMirror": IndexMirror(exits=exits, band=0.005),
+        "MoonshotBasket": MoonshotBasket(kind="derived_signal", most=5, join="2d", hold="12d", exits=exits),
         "RatingBand": RatingBand(enter=70.0, leave=45.0, kind=GRADE, size=0.2, exits=exits),
         "RatingBand-quote": RatingBand(enter=65.0, leave=50.0, kind=GRADE, size=Quote(40_000.0), exits=exits),
         "RatingCross": RatingCross(fast=3, slow=7, kind=GRADE, size=0.15, exits=exits, band=0.05),

@@ -7,6 +7,7 @@ from backtests.sample import frames
 from strategies import (
     FollowSignal,
     IndexMirror,
+    MoonshotBasket,
     RatingBand,
     RatingCross,
     RegimeGate,
@@ -52,6 +53,7 @@ CASES = [
     (RatingCross(3, 7, KIND, size=0.19, exits=STOPS), {"latency": "1d"}),
     (RegimeGate(TopRated(top=2, enter=50.0, kind=KIND, exits=STOPS)), {}),
     (IndexMirror(KIND, unit="percent", exits=TRAILS[:1]), {**HARD, "latency": "0s"}),
+    (MoonshotBasket("derived_signal", most=3, join="3d", hold="9d", exits=STOPS), {"latency": "1d"}),
     (SmaCross(5, 20, 0.19, (TrailBy(0.1), RiseBy(0.2, 0.5))), {}),
     (Rules("rating(derived_trader) >= 60 and close > sma(close, 10)", "close < sma(close, 10)", 0.19, STOPS), {}),
 ]

@@ -115,3 +115,44 @@ async def test_what_differs_is_told_apart_into_input_and_state(tmp_path):
     other = replace(facts[at], fee=facts[at].fee * 2)
     heard = rehearse([*facts[:at], other, *facts[at + 1 :]], strategy)
     assert heard.differences[0].reason == "state"
+
+
+FED = [
+    (
+        "moonshots",
+        "MoonshotBasket",
+        {"kind": "moonshot", "most": 3, "join": "1d", "hold": "6d", "exits": [{"fall_by": 0.12}]},
+    ),
+    ("hourly_trading_signals", "FollowSignal", {"kind": "hourly_trend", "size": 0.19}),
+    (
+        "market_metrics",
+        "RegimeGate",
+        {
+            "kind": "regime",
+            "inner": {"name": "TopRated", "parameters": {"kind": "trader_grade", "top": 2, "enter": 50}},
+        },
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("endpoint", "name", "parameters"), FED, ids=[one[0] for one in FED])
+async def test_what_the_vendor_says_over_a_socket_is_decided_as_in_a_replay(endpoint, name, parameters, tmp_path):
+    strategy = load(name, parameters)
+    since, until = datetime(2024, 2, 20, tzinfo=UTC), datetime(2024, 4, 20, tzinfo=UTC)
+    if endpoint == "hourly_trading_signals":
+        until = datetime(2024, 2, 27, tzinfo=UTC)
+    endpoints = (endpoint, "trading_signals") if name == "RegimeGate" else (endpoint,)
+    stage = Stage(strategy, since=since, until=until, cash=Decimal(10_000), feeds=True, endpoints=endpoints)
+    ended = await play(stage, tmp_path / "j.db")
+    costs = Costs(fee=0.002, half_spread=stage.half_spread, fee_on_buy="received")
+    replayed = replay(strategy, tape_of(stage), cash=10_000, costs=costs, exact=True)
+    ours, theirs = (
+        [row for row in plan(facts) if row[0] == "order" and row[1] > since]
+        for facts in (ended.facts, replayed.facts())
+    )
+    assert len(ours) > 6
+    assert ours == theirs
+    assert not ended.discrepancies
+    heard = {one.kind for fact in ended.facts if isinstance(fact, SignalsKnown) for one in fact.signals}
+    assert set(strategy.wants.signals) <= heard

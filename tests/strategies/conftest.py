@@ -48,6 +48,7 @@ class FakeView:
     woken: tuple[str, ...] = ()
     newest: frozenset[str] = frozenset()
     now: datetime = NOW
+    memo: object = None
 
     @property
     def wake(self) -> Wake:

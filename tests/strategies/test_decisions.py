@@ -7,6 +7,7 @@ import pytest
 from strategies import (
     FollowSignal,
     IndexMirror,
+    MoonshotBasket,
     RatingBand,
     RatingCross,
     RegimeGate,
@@ -129,6 +130,25 @@ def test_index_mirror_scales_down_what_is_more_than_the_whole(view) -> None:
     assert {asset: target.size for asset, target in decision.targets.items()} == pytest.approx({"A": 0.675, "B": 0.225})
 
 
+def test_moonshot_basket_joins_the_first_fresh_ones_as_far_as_there_is_room(view, said) -> None:
+    ages = {"A": 30, "B": 3, "C": 1, "D": 2, "E": 0}
+    signals = {asset: said(asset, 1.0, age=timedelta(hours=age)) for asset, age in ages.items()}
+    basket = MoonshotBasket(most=3, invest=0.9, join="1d", hold="20d", exits=(FallBy(0.2),))
+    place = Target(0.9 / 3, (FallBy(0.2), After("20d")))
+    decision = basket.decide(view(signals=signals, memo=["A"]))
+    assert decision == Decision.change({"B": place, "D": place}).remember(["A", "B", "D"])
+    assert basket.decide(view(signals=signals, memo=["A", "B", "D"])) == Decision.change({})
+
+
+def test_moonshot_basket_leaves_what_ended_and_gives_its_place_away(view, said) -> None:
+    signals = {"A": said("A", 0.0), "B": said("B", 1.0), "C": said("C", 0.0), "D": said("D", 0.0), "E": said("E", 1.0)}
+    basket = MoonshotBasket(most=2, hold=None)
+    decision = basket.decide(view(signals=signals, held=("C",), memo=["A", "E"]))
+    assert decision == Decision.change({"A": 0.0, "C": 0.0, "B": Target(0.49)}).remember(["B", "E"])
+    stopped = view(signals={"B": said("B", 1.0)}, memo=["B"])
+    assert basket.decide(stopped) == Decision.change({}), "what a stop sold is not bought again"
+
+
 def test_rules_enter_and_leave_by_level_and_leave_wins(view) -> None:
     rules = Rules("rating(g) >= 70 and close > sma(close, 50)", "rating(g) < 40", size=Quote(250.0))
     enter, leave = rules.wants.columns
@@ -169,6 +189,9 @@ def test_rules_want_what_their_conditions_name() -> None:
         (lambda: SmaCross(50, 20), "fast = 50 must be under slow = 20"),
         (lambda: RegimeGate(5), "is no strategy"),
         (lambda: IndexMirror(unit="bp"), "share or percent"),
+        (lambda: MoonshotBasket(most=0), "most = 0"),
+        (lambda: MoonshotBasket(join="soon"), "join = 'soon'"),
+        (lambda: MoonshotBasket(hold="0d"), "hold = '0d'"),
         (lambda: Rules("close"), "is no condition"),
         (lambda: Rules("clsoe > 1"), "did you mean close?"),
         (lambda: Rules("close > 1", "open"), "leave = 'open'"),

@@ -27,7 +27,7 @@ class Sleepy:
 
 def test_all_bundled_strategies_are_listed() -> None:
     assert list(registry()) == sorted(registry())
-    assert len(registry()) == 8
+    assert len(registry()) == 9
 
 
 def test_parameters_as_yaml_gives_them() -> None:

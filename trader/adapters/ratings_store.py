@@ -178,6 +178,16 @@ class RatingsStore:
             found = session.connection().execute(asked, {"source": source}).all()
         return {(asset, kind): _at(as_of) for asset, kind, as_of in found}
 
+    def standing(self, source: str, kind: str) -> dict[str, Observation]:
+        """What was said last of each asset: the newest as_of in its newest revision."""
+        asked = (
+            select(ObservationRow)
+            .where(ObservationRow.source == source, ObservationRow.kind == kind)
+            .order_by(ObservationRow.as_of, ObservationRow.known_at, ObservationRow.id)  # type: ignore[arg-type]
+        )
+        with Session(self._engine) as session:
+            return {row.asset: _plain(row) for row in session.exec(asked)}
+
     @staticmethod
     def _last(session: Session, given: Sequence[Observation]) -> dict[tuple[str, str, str, datetime], Observation]:
         """The newest observation of each thing in the span of those that are given."""

@@ -143,6 +143,10 @@ class TokenMetrics:
         """The newest rows; raises a VendorError, and FullPageError where there may be more."""
         return self._whole(endpoint, await self._ask(endpoint, {name: str(value) for name, value in selects.items()}))
 
+    async def recent(self, endpoint: str, **selects: str | int) -> Page:
+        """The newest rows of a list that goes back for long, newest first: as many as an answer holds, and no error where it is full."""
+        return await self._ask(endpoint, {name: str(value) for name, value in selects.items()})
+
     async def listed(self, endpoint: str, **selects: str | int) -> Page:
         """Every page of a list that is longer than an answer; raises SaidNoError where pages repeat instead of going on."""
         asked = {name: str(value) for name, value in selects.items()}

@@ -6,9 +6,9 @@ state. A day that is not over is kept and not handed on, unless that is wanted.
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 
 from trader.adapters.payloads import compose
@@ -23,28 +23,25 @@ from trader.adapters.tokenmetrics import (
     WrongKeyError,
     windows,
 )
-from trader.adapters.tokenmetrics_fields import Page
-from trader.adapters.tokenmetrics_signals import SAID, SOURCE, observations_of
-from trader.core.observations import EVENT, Observation
+from trader.adapters.tokenmetrics_fields import Aside, Page, Row
+from trader.adapters.tokenmetrics_lists import Names, holdings_of, moonshots_of, names_of
+from trader.adapters.tokenmetrics_plan import Feeding
+from trader.adapters.tokenmetrics_signals import (
+    HOUR,
+    MOONSHOT,
+    NOW,
+    OF_MARKET,
+    SAID,
+    SOURCE,
+    observations_of,
+    period_of,
+    unread_positions,
+)
+from trader.core.observations import DAY, EVENT, Observation
 from trader.core.signals import MARKET
 from trader.ports import Clock, Message
 
-DAY = timedelta(days=1)
-OF_MARKET = frozenset({"market_metrics"})
-
-
-@dataclass(frozen=True, slots=True)
-class Feeding:
-    """What is asked for and how."""
-
-    assets: Mapping[str, int]
-    endpoints: Sequence[str]
-    lag: timedelta = timedelta(hours=1)
-    again: timedelta = timedelta(minutes=15)
-    wait: timedelta = timedelta(hours=8)  # how long a late row is asked for
-    back_days: int = 7  # how far back what was missed is made up for
-    revised_days: int = 2  # how far back a revision is looked for
-    provisional: bool = False
+AT_ONCE = 50  # tokens of one question for names
 
 
 @dataclass(slots=True)
@@ -74,6 +71,10 @@ class TokenMetricsFeed:
     turns: dict[str, Turn] = field(default_factory=dict)
     _given: set[str] = field(default_factory=set)
     _told: tuple[str, ...] | None = None
+    _names: tuple[datetime, Names] | None = (
+        None  # of the mapped tokens and of those with their symbols, and when it was asked
+    )
+    _absent: set[str] = field(default_factory=set)  # moonshots that were missed on the list last time
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield what is news, for ever; what was not acknowledged comes again after a restart."""
@@ -102,30 +103,20 @@ class TokenMetricsFeed:
 
         return acknowledge
 
-    def expected(self) -> datetime:
-        """The newest day whose row should be there by now."""
-        now = self.clock.now().astimezone(UTC) - self.feeding.lag
-        return datetime(now.year, now.month, now.day, tzinfo=UTC) - DAY
-
     async def poll(self) -> datetime:
         """Ask for what is due; returns when something is due next."""
         for endpoint in self.feeding.endpoints:
-            turn = self.turns.setdefault(endpoint, Turn(self.clock.now()))
+            turn = self.turns.setdefault(endpoint, Turn(self._first(endpoint)))
             if not turn.is_stopped and turn.due <= self.clock.now():
                 await self._ask(endpoint, turn)
         going = [one.due for one in self.turns.values() if not one.is_stopped]
         return min(going, default=self.clock.now() + DAY)
 
     async def _ask(self, endpoint: str, turn: Turn) -> None:
-        feeding, expected, now = self.feeding, self.expected(), self.clock.now()
+        feeding, now = self.feeding, self.clock.now()
+        expected = feeding.expected(endpoint, now)
         try:
-            spans = windows(
-                self._ids(endpoint),
-                self._since(endpoint, expected),
-                self._until(expected),
-                limit=self.client.manner.limit,
-            )
-            pages = [await self.client.window(endpoint, one) for one in spans]
+            pages = await self._fetched(endpoint, expected)
         except (WrongKeyError, NotInPlanError, NotThereError) as error:
             turn.is_stopped = True
             self._troubled(turn, error)
@@ -149,40 +140,160 @@ class TokenMetricsFeed:
         self._take(endpoint, pages, expected)
         turn.is_spent = False
         self._troubled(turn, None)
-        published = expected + DAY + feeding.lag
-        is_there = not self._missing(endpoint, expected)
-        is_waited_for = now < published + feeding.wait
-        turn.due = now + feeding.again if not is_there and is_waited_for else published + DAY
+        turn.due = feeding.next(endpoint, now, is_there=not self._late(endpoint, expected))
+
+    def _first(self, endpoint: str) -> datetime:
+        """When it is asked first: at once, unless it only tells how things stand and was asked in this slot before a restart."""
+        now, newest = self.clock.now(), self.store.newest(SOURCE)
+        kinds = {kind for kind, _ in SAID[endpoint].values()}
+        last = max((at for (_, kind), at in newest.items() if kind in kinds), default=None)
+        if period_of(endpoint) == NOW and last is not None and last >= self.feeding.slot(endpoint, now):
+            return self.feeding.next(endpoint, now, is_there=True)
+        return now
+
+    # Asking
+
+    async def _fetched(self, endpoint: str, expected: datetime) -> list[Page]:
+        """The answers of one poll. Of tokens that are asked for one by one, what came before an error is kept."""
+        pages = list[Page]()
+        try:
+            async for page in self._answers(endpoint, expected):
+                pages.append(page)
+        except VendorError:
+            if pages and endpoint == "hourly_trading_signals":
+                self._take(endpoint, pages, expected)
+            raise
+        return pages
+
+    async def _answers(self, endpoint: str, expected: datetime) -> AsyncIterator[Page]:
+        ids, limit = list(self.feeding.assets.values()), self.client.manner.limit
+        if endpoint == "moonshots":
+            async for page in self._moonshots():
+                yield page
+        elif endpoint == "indices_holdings":
+            for index in self.feeding.indices.values():
+                yield await self.client.latest(endpoint, id=index)
+        elif endpoint == "hourly_trading_signals":
+            async for page in self._one_by_one(endpoint, expected):
+                yield page
+        elif endpoint in OF_MARKET and period_of(endpoint) == HOUR:
+            yield await self.client.recent(endpoint)
+        elif period_of(endpoint) == NOW:
+            for n in range(0, len(ids), max(limit - 1, 1)):
+                yield await self.client.latest(endpoint, token_id=",".join(map(str, ids[n : n + max(limit - 1, 1)])))
+        else:
+            since, until = self._since(endpoint, expected), self._until(expected)
+            for one in windows(() if endpoint in OF_MARKET else ids, since, until, limit=limit):
+                yield await self.client.window(endpoint, one)
+
+    async def _one_by_one(self, endpoint: str, expected: datetime) -> AsyncIterator[Page]:
+        """Those tokens whose newest row is not there yet. One that the vendor does not have says nothing; if it has none, it is an error."""
+        newest, found, unknown = self._newest(endpoint), 0, None
+        late = [asset for asset in self.feeding.assets if (at := newest.get(asset)) is None or at < expected]
+        for asset in late:
+            try:
+                page = await self.client.recent(endpoint, token_id=self.feeding.assets[asset])
+            except NotThereError as error:
+                unknown = error
+                continue
+            found += 1
+            self._tell_hole(endpoint, asset, newest.get(asset), page)
+            yield page
+        if unknown is not None and not found and len(late) == len(self.feeding.assets):
+            raise unknown
+
+    def _tell_hole(self, endpoint: str, asset: str, last: datetime | None, page: Page) -> None:
+        """Say which hours are lost, because an answer does not go back as far as what is known."""
+        first = min((row.as_of for row in page.rows if row.as_of is not None), default=None)
+        if last is not None and first is not None and first > last + HOUR:
+            self.warn(
+                f"{endpoint} of {asset}: {last + HOUR:%Y-%m-%d %H:%M} to {first - HOUR:%Y-%m-%d %H:%M} cannot be had any more"
+            )
+
+    async def _moonshots(self) -> AsyncIterator[Page]:
+        """The active ones, and the past ones where one of ours is no longer active."""
+        await self._learn_names()
+        active = await self.client.listed(MOONSHOT + "s", type="active")
+        yield active
+        names, assets = self._names[1] if self._names else {}, self._assets()
+        heard = moonshots_of(active, None, names, assets, {}, now=self.clock.now(), absent=set())
+        on = {one.asset for one in heard.said}
+        if any(one.value and asset not in on for asset, one in self.store.standing(SOURCE, MOONSHOT).items()):
+            yield await self.client.recent(MOONSHOT + "s", type="past")
+
+    async def _learn_names(self) -> None:
+        """Ask once a day which tokens have the names and symbols of ours; tokens of the same symbol are looked at, too."""
+        now, rows = self.clock.now(), list[Row]()
+        if self._names is not None and now - self._names[0] < DAY:
+            return
+        ids = list(self.feeding.assets.values())
+        for n in range(0, len(ids), AT_ONCE):
+            rows += (await self.client.latest("tokens", token_id=",".join(map(str, ids[n : n + AT_ONCE])))).rows
+        symbols = sorted({row.symbol for row in rows if row.token_id in set(ids) and row.symbol})
+        if symbols:
+            rows += (await self.client.listed("tokens", symbol=",".join(symbols))).rows
+        self._names = now, names_of(rows)
+
+    # Keeping
 
     def _take(self, endpoint: str, pages: Sequence[Page], expected: datetime) -> None:
         """Keep all that came at once, so that one publication is one message."""
-        now, assets = self.clock.now(), {token: asset for asset, token in self.feeding.assets.items()}
-        rows = [row for page in pages for row in page.rows]
-        said = observations_of(rows, assets, observed_at=now, lag=self.feeding.lag, is_history=False)
-        self.store.take(said, lambda news: messages_of(news, expected, provisional=self.feeding.provisional))
-        aside = [
-            (one.endpoint, one.why, json.dumps(one.payload, sort_keys=True, default=str))
-            for page in pages
-            for one in page.aside
-        ]
-        if self.store.keep_aside(now, SOURCE, aside):
-            self.warn(f"{len(aside)} rows of {endpoint} were set aside: {aside[0][1]}")
+        now, only = self.clock.now(), period_of(endpoint) == HOUR
+        said, aside = self._heard(endpoint, pages, now)
+        self.store.take(
+            said, lambda news: messages_of(news, expected, provisional=self.feeding.provisional, only_newest=only)
+        )
+        aside += [one for page in pages for one in page.aside]
+        rows = [(one.endpoint, one.why, json.dumps(one.payload, sort_keys=True, default=str)) for one in aside]
+        new = [row for row in rows if self.store.keep_aside(now, SOURCE, [row])]
+        if new:
+            more = f", and {len(new) - 5} more" if len(new) > 5 else ""
+            self.warn(f"{len(new)} rows of {endpoint} were set aside: {'; '.join(why for _, why, _ in new[:5])}{more}")
 
-    def _ids(self, endpoint: str) -> Sequence[int]:
-        return () if endpoint in OF_MARKET else list(self.feeding.assets.values())
+    def _heard(self, endpoint: str, pages: Sequence[Page], now: datetime) -> tuple[list[Observation], list[Aside]]:
+        """What the answers of one poll say, and what is set aside although it could be read."""
+        feeding, assets = self.feeding, self._assets()
+        if endpoint == "moonshots":
+            heard = moonshots_of(
+                pages[0], pages[1] if len(pages) > 1 else None, self._names[1] if self._names else {}, assets,
+                self.store.standing(SOURCE, MOONSHOT), now=now, absent=self._absent,
+            )  # fmt: skip
+            return heard.said, heard.aside
+        if endpoint == "indices_holdings":
+            lists = [
+                holdings_of(page, index, kind, assets, self.store.standing(SOURCE, kind), unit=feeding.weight_unit, now=now)
+                for (kind, index), page in zip(feeding.indices.items(), pages, strict=True)
+            ]  # fmt: skip
+            return [one for heard in lists for one in heard.said], [one for heard in lists for one in heard.aside]
+        rows, lag = [row for page in pages for row in page.rows], feeding.lag_of(endpoint)
+        said = observations_of(rows, assets, observed_at=now, lag=lag, is_history=False, position=feeding.position)
+        return said, unread_positions(rows, feeding.position)
 
-    def _missing(self, endpoint: str, expected: datetime) -> list[str]:
-        """The assets of which the expected row is not there."""
-        newest, names = self.store.newest(SOURCE), [MARKET] if endpoint in OF_MARKET else list(self.feeding.assets)
-        kinds = [kind for kind, type_ in SAID[endpoint].values() if type_ != EVENT]
-        last = {one: max((newest[one, kind] for kind in kinds if (one, kind) in newest), default=None) for one in names}
-        return [one for one, at in last.items() if at is None or at < expected]
+    def _assets(self) -> dict[int, str]:
+        return {token: asset for asset, token in self.feeding.assets.items()}
+
+    def _late(self, endpoint: str, expected: datetime) -> bool:
+        """Whether a row is late that will come: of tokens that are asked for one by one, only those that ever had one."""
+        if period_of(endpoint) == NOW:
+            return False
+        newest, names = self._newest(endpoint), [MARKET] if endpoint in OF_MARKET else list(self.feeding.assets)
+        known = [newest.get(one) for one in names]
+        if endpoint == "hourly_trading_signals":
+            return any(at is not None and at < expected for at in known)
+        return any(at is None or at < expected for at in known)
+
+    def _newest(self, endpoint: str) -> dict[str, datetime]:
+        """What the newest final row of an endpoint describes, by asset."""
+        kinds, found = {kind for kind, type_ in SAID[endpoint].values() if type_ != EVENT}, dict[str, datetime]()
+        for (asset, kind), at in self.store.newest(SOURCE).items():
+            if kind in kinds:
+                found[asset] = max(at, found.get(asset, at))
+        return found
 
     def _since(self, endpoint: str, expected: datetime) -> date:
         """From where to ask: what was missed, within limits, and what may be revised."""
-        newest, names = self.store.newest(SOURCE), [MARKET] if endpoint in OF_MARKET else list(self.feeding.assets)
-        kinds = [kind for kind, type_ in SAID[endpoint].values() if type_ != EVENT]
-        known = [max((newest[one, kind] for kind in kinds if (one, kind) in newest), default=None) for one in names]
+        newest, names = self._newest(endpoint), [MARKET] if endpoint in OF_MARKET else list(self.feeding.assets)
+        known = [newest.get(one) for one in names]
         oldest = min((at for at in known if at is not None), default=None)
         begin = expected - self.feeding.back_days * DAY
         if oldest is not None and None not in known:
@@ -221,11 +332,20 @@ class TokenMetricsFeed:
 
 
 def messages_of(
-    news: Sequence[Observation], expected: datetime, *, provisional: bool
+    news: Sequence[Observation], expected: datetime, *, provisional: bool, only_newest: bool = False
 ) -> Iterable[tuple[str, str]]:  # fmt: skip
-    """What is handed on of news: one message for each kind and as_of. A flip only while it is the newest day's."""
+    """What is handed on of news: one message for each kind and as_of. A flip only while it is the newest day's or hour's.
+
+    only_newest: of each kind about each asset only the newest, so that days of hours that are made up for are not lived through again.
+    """
+    newest: dict[tuple[str, str], datetime] = {}
+    for one in news:
+        if not one.is_provisional or provisional:
+            newest[one.kind, one.asset] = max(one.as_of, newest.get((one.kind, one.asset), one.as_of))
     groups: dict[tuple[str, str, datetime], dict[str, Observation]] = {}
     for one in news:
+        if only_newest and one.as_of < newest.get((one.kind, one.asset), one.as_of):
+            continue
         if one.is_provisional and not provisional:
             continue
         if one.type == EVENT and one.as_of < expected:
@@ -235,6 +355,11 @@ def messages_of(
         values = {asset: one.value for asset, one in sorted(said.items())}
         digest = sha256(repr(sorted(values.items())).encode()).hexdigest()[:8]
         seen_at = max(one.observed_at for one in said.values())
-        id_ = f"{kind}-{as_of:%Y%m%d}-{seen_at:%Y%m%dT%H%M%S}-{digest}"  # a value that comes back is news again
+        id_ = f"{kind}-{_stamp(as_of)}-{seen_at:%Y%m%dT%H%M%S}-{digest}"  # a value that comes back is news again
         body = compose(source=SOURCE, kind=kind, values=values, type_=type_, issued_at=seen_at, as_of=as_of, id_=id_)
         yield id_, body.decode()
+
+
+def _stamp(as_of: datetime) -> str:
+    """A day, or the instant where it is no midnight."""
+    return f"{as_of:%Y%m%d}" if (as_of.hour, as_of.minute, as_of.second) == (0, 0, 0) else f"{as_of:%Y%m%dT%H%M%S}"

@@ -167,8 +167,9 @@ class Row:
 
     @property
     def key(self) -> tuple[int | None, object, datetime | None]:
-        """What names it: token or index, and the time it describes."""
-        return self.token_id, self.values.get("ID") or (None if self.token_id else self.symbol), self.as_of
+        """What names it: token or index, or symbol and name where there is neither, and the time it describes."""
+        named = None if self.token_id else (self.symbol, self.values.get("TOKEN_NAME"))
+        return self.token_id, self.values.get("ID") or named, self.as_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +228,7 @@ def _row(endpoint: str, payload: object, ignored: Collection[str]) -> Row:
         if name not in values or values[name] is None:
             values[name] = read
     token = values.get("TOKEN_ID")
-    as_of = values.get(spec.when) if spec.when else None
+    as_of = values.get(spec.when or "DATE")
     if as_of is None and spec.when in {"DATE", "TIMESTAMP"}:
         as_of = values.get("TIMESTAMP" if spec.when == "DATE" else "DATE")
     if spec.when and not isinstance(as_of, datetime):

@@ -19,12 +19,21 @@ V3_ODD = {
     "TM_GRADE_24H_PCT_CHANGE": "tm_grade_24_h_pct_change",
     "TM_TRADER_GRADE_24H_CHANGE": "tm_trader_grade_24_h_change",
 }
+V3_MOONSHOT = {"TM_TRADER_GRADE": "TM_GRADE", "MARKET_CAP": "MARKET_CAP_USD", "MOONSHOT_ROI": "ROI_PCT"}
 AS_TEXT = {"tm-grade", "moonshot-tokens", "hourly-trading-signals"}  # numbers come as text there
+AS_NUMBERS = {"TOKEN_ID", "CLOSE", "MOONSHOT_ROI"}  # but for these
 DATED = {
     "trader-grades", "tm-grade-history", "trading-signals", "daily-ohlcv", "market-metrics", "technology-grade-history",
     "fundamental-grade-history", "investor-grades", "indices-performance",
 }  # fmt: skip
+SHOWN_DATE = {
+    "technology-grade",
+    "quantmetrics",
+    "indices-holdings",
+}  # rows say their day, and no range can be asked for
+INSTANTS = {"hourly-trading-signals": "TIMESTAMP", "sentiments": "DATETIME"}  # rows of hours, the newest first
 ONLY_V2 = {"trader-grades", "investor-grades"}
+NEEDS = {"price": "token_id", "tm-grade": "token_id", "hourly-trading-signals": "token_id", "indices-holdings": "id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +54,18 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One row as it was published: an endpoint's values for a token (0 = none) and a day, seen from `at_ms` until the next."""
+    """One row as it was published: an endpoint's values for a token (0 = none) and a day, seen from `at_ms` until the next.
+
+    hour: where a row describes an hour, or a moonshot its begin. index: whose holding it is; those published at one instant are the whole list.
+    """
 
     path: str
     token: int
     day: date
     at_ms: int
     values: Mapping[str, Any]
+    hour: datetime | None = None
+    index: int = 0
 
 
 @dataclass(slots=True)
@@ -65,6 +79,7 @@ class Quirks:
     over_span: str = "refuse"  # or truncate to the newest thirty days
     ignores_ids: bool = False  # answers for every token, whichever were asked for
     bare_dates: bool = False
+    moonshot_ids: bool = True  # in v3; v2 has none
     credits: int = 1_000_000
     per_minute: int = 1_000_000
     retry_after: int | None = None
@@ -84,12 +99,14 @@ class Vendor:
     spent: dict[str, int] = field(default_factory=dict)
     _minutes: list[int] = field(default_factory=list)
     _paths: dict[str, list[Published]] = field(default_factory=dict)
+    _tokens: dict[tuple[str, int], list[Published]] = field(default_factory=dict)
 
     def publish(self, rows: Iterable[Published]) -> None:
         """Let rows be seen from their instants on; one of the same path, token and day revises the one before."""
         for one in rows:
             self.rows.append(one)
             self._paths.setdefault(one.path, []).append(one)
+            self._tokens.setdefault((one.path, one.token), []).append(one)
 
     def connect(self, request: Request, now_ms: int) -> Stream | None:
         """Open the stream of prices: there is none of ratings. The key is in a header, and a wrong one is hung up on."""
@@ -138,11 +155,16 @@ class Vendor:
         if page < 1 and quirks.page_zero == "refuse":
             return _no(422, "page must be at least 1")
         page = 1 if quirks.pages == "repeat" else max(page, 1)
-        if path == "price" and "token_id" not in asked:
-            return _no(400, "token_id is required")
+        needs = NEEDS.get(path)
+        if needs is not None and needs not in asked:
+            return _no(400, f"{needs} is required")
+        if path == "hourly-trading-signals" and "," in asked["token_id"]:
+            return _no(422, "token_id must be one token")
         if path == "tokens":
             rows = self._listing(version, asked)
-        elif path in DATED or path in self._paths:
+        elif path in INSTANTS or path in {"moonshot-tokens", "indices-holdings"}:
+            rows = [self._written(version, path, one) for one in self._listed(path, asked, now_ms)]
+        elif path in DATED | SHOWN_DATE | {"fundamental-grade"} or path in self._paths:
             begin, end = ("startDate", "endDate") if version == "v2" else ("start_date", "end_date")
             span = self._span(asked.get(begin), asked.get(end))
             if span is None:
@@ -192,6 +214,23 @@ class Vendor:
             found = sorted(last.values(), key=lambda one: one.token)
         return found
 
+    def _listed(self, path: str, asked: Mapping[str, str], now_ms: int) -> list[Published]:
+        """What is listed without a range of days: hours, the newest first; active or past moonshots; the newest list of an index."""
+        here = (
+            self._tokens.get((path, int(asked["token_id"])), []) if "token_id" in asked else self._paths.get(path, [])
+        )
+        rows = [one for one in here if one.at_ms <= now_ms]
+        if path == "indices-holdings":
+            mine = [one for one in rows if one.index == int(asked["id"])]
+            newest = max((one.at_ms for one in mine), default=0)
+            return [one for one in mine if one.at_ms == newest]
+        last = {(one.token, one.hour): one for one in sorted(rows, key=lambda one: one.at_ms)}
+        found = sorted(last.values(), key=lambda one: (one.hour or _utc(one.at_ms), -one.token), reverse=True)
+        if path == "moonshot-tokens":
+            is_past = asked.get("type", "active") == "past"
+            found = [one for one in found if is_past == _is_over(one, now_ms)]
+        return found
+
     def _listing(self, version: str, asked: Mapping[str, str]) -> list[dict[str, Any]]:
         wanted = self._ids(asked)
         names = set(asked.get("symbol", "").split(",")) - {""}
@@ -209,7 +248,13 @@ class Vendor:
         token = next((one for one in self.tokens if one.id == row.token), None)
         named = {} if token is None else {"TOKEN_ID": token.id, "TOKEN_NAME": token.name, "TOKEN_SYMBOL": token.symbol}
         bare = self.quirks.bare_dates or path == "trader-grades"
-        when = {"DATE": f"{row.day:%Y-%m-%d}" + ("" if bare else "T00:00:00.000Z")} if path in DATED else {}
+        when = (
+            {"DATE": f"{row.day:%Y-%m-%d}" + ("" if bare else "T00:00:00.000Z")} if path in DATED | SHOWN_DATE else {}
+        )
+        if path in INSTANTS and row.hour is not None:
+            when = {INSTANTS[path]: f"{row.hour:%Y-%m-%dT%H:%M:%S}.000Z"}
+        if path == "moonshot-tokens" and (version == "v2" or not self.quirks.moonshot_ids):
+            named.pop("TOKEN_ID", None)
         named = named if row.token else {}
         return self._cased(version, path, {**named, **when, **row.values})
 
@@ -217,12 +262,19 @@ class Vendor:
     def _cased(version: str, path: str, row: Mapping[str, Any]) -> dict[str, Any]:
         if path in AS_TEXT:
             row = {
-                name: str(value) if isinstance(value, int | float) and name != "TOKEN_ID" else value
+                name: str(value) if isinstance(value, int | float) and name not in AS_NUMBERS else value
                 for name, value in row.items()
             }
         if version == "v2":
             return {V2_ODD.get(name, name): value for name, value in row.items()}
+        if path == "moonshot-tokens":
+            row = {V3_MOONSHOT.get(name, name): value for name, value in row.items()}
         return {V3_ODD.get(name, name.lower()): value for name, value in row.items()}
+
+
+def _is_over(row: Published, now_ms: int) -> bool:
+    end = row.values.get("MOONSHOT_END_AT")
+    return isinstance(end, str) and datetime.fromisoformat(end) <= _utc(now_ms)
 
 
 def _yes(rows: list[dict[str, Any]]) -> Response:
