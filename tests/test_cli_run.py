@@ -17,10 +17,11 @@ from typer.testing import CliRunner
 
 from tests.services.parts import Mosquitto, free_port, wait_for
 from trader.adapters.journal_sqlite import JournalReader, SqliteJournal
-from trader.app import NotTradableError, check_universe, open_journal, sources_of
+from trader.app import NotTradableError, check_universe, open_journal
 from trader.cli import app, main
 from trader.core.facts import Filled
 from trader.core.instruments import Instrument
+from trader.intake import sources_of
 from trader.rehearsal import script_of
 from trader.run_settings import load_run
 

@@ -9,6 +9,7 @@ from strategies import TopRated
 from trader.cli import app
 from trader.core.risk import Limits, never_fits
 from trader.core.strategy import Quote, Units
+from trader.intake import secrets_of
 from trader.run_settings import load_run
 from trader.settings import SettingsError
 
@@ -91,3 +92,15 @@ def test_a_share_of_the_volume_does_not_go_with_market_orders(tmp_path):
     assert "run.yaml:28:3" in said
     assert "participation = 0.1 with market_buys = true" in said
     assert load_run(EXAMPLE.parent / "thin-book.yaml")[0].execution.participation == 0.1
+
+
+def test_every_secret_of_a_run_is_known_so_that_none_is_written(tmp_path):
+    for name in ("api", "sig", "mq", "venue"):
+        (tmp_path / name).write_text(f"canary-{name}\n")
+    (tmp_path / "vendor.yaml").write_text("version: 1\nkey_file: api\nassets: {BTC/USDT: 3375}\n")
+    intake = "intake: {ratings: vendor.yaml, keys: {k1: sig}, mqtt: {password_file: mq}}\n"
+    account = "account: {key: canary-key, secret_file: venue}\njournal: postgresql://bot:canary%40pg@db/trader\n"
+    path = tmp_path / "run.yaml"
+    path.write_text(EXAMPLE.read_text() + intake + account)
+    found = secrets_of(load_run(path)[0], tmp_path)
+    assert sorted(found) == [f"canary{one}" for one in ("%40pg", "-api", "-key", "-mq", "-sig", "-venue", "@pg")]

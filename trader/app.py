@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,11 +14,8 @@ from trader.adapters.gate import gate_venue
 from trader.adapters.journal_sqlite import SqliteJournal, wal_fault
 from trader.adapters.lock import FolderLock
 from trader.adapters.mexc import mexc_venue
-from trader.adapters.mqtt import Broker, MqttSource
 from trader.adapters.paper_venue import PaperVenue
 from trader.adapters.payloads import Payloads
-from trader.adapters.ratings_store import RatingsStore
-from trader.adapters.sources import Directory, StandardInput
 from trader.adapters.tokenmetrics_signals import SOURCE
 from trader.core.book import Mount
 from trader.core.costs import Costs
@@ -30,8 +27,9 @@ from trader.core.instruments import Instrument, Terms, exactly, from_terms_row, 
 from trader.core.records import MountStarted
 from trader.core.risk import Gate, Limits
 from trader.core.view import Strategy
-from trader.ports import Clock, Journal, Source, Venue
-from trader.ratings import fed, feed_of
+from trader.intake import keys_of, rules_of, secrets_of, sources_of
+from trader.ports import Clock, Journal, Venue
+from trader.ratings import fed
 from trader.run_settings import Run, differences, load_run, secret_of, state_folder
 from trader.runtime.control import Control, socket_of
 from trader.runtime.daemon import Daemon, Pace
@@ -97,32 +95,6 @@ def open_venue(settings: Run, home: Path, folder: Path, clock: Clock, *, is_shad
     key = secret_of(account.key, account.key_file, home, "account.key")
     secret = secret_of(account.secret, account.secret_file, home, "account.secret")
     return BUILDERS[settings.venue](key=key, secret=secret, url=url, paces=not url)
-
-
-def secrets_of(settings: Run, home: Path) -> list[str]:
-    """Every secret of a run, so that none of them is ever written."""
-    found = [secret_of(None, path, home, f"intake.keys.{name}") for name, path in settings.intake.keys.items()]
-    for value, file in (
-        (settings.account.key, settings.account.key_file),
-        (settings.account.secret, settings.account.secret_file),
-    ):
-        if value is not None or file is not None:
-            found.append(secret_of(value, file, home, "account"))
-    mqtt = settings.intake.mqtt
-    if mqtt is not None and (mqtt.password is not None or mqtt.password_file is not None):
-        found.append(secret_of(mqtt.password, mqtt.password_file, home, "intake.mqtt.password"))
-    return found
-
-
-def rules_of(settings: Run) -> Rules:
-    """What may pass the door."""
-    intake = settings.intake
-    spans = {
-        name: timedelta(microseconds=duration(text) / 1_000)
-        for name, text in (("ttl", intake.ttl), ("gather", intake.gather), ("max_age", intake.max_age))
-        if text is not None
-    }
-    return replace(Rules(), drift=intake.drift, trust=tuple(intake.trust or ()), **spans)
 
 
 def bench(
@@ -218,7 +190,7 @@ async def run_once(
             name=settings.name, strategy=strategy, instruments=instruments, capital=Decimal(repr(settings.capital)),
             journal=journal, venue=venue, clock=clock, execution=execution, limits=Limits(**settings.limits.model_dump()),
             account=settings.account.name, namespace=settings.account.namespace, rules=rules_of(settings),
-            read=Payloads(_keys(settings, home)), price=market.price, log=log, costs=Costs(**settings.costs.model_dump()),
+            read=Payloads(keys_of(settings, home)), price=market.price, log=log, costs=Costs(**settings.costs.model_dump()),
             fence_ms=duration(settings.execution.fence) * 1_000 // SECOND,
         )  # fmt: skip
         if settings.execution.settle is not None:
@@ -328,46 +300,3 @@ def check_universe(settings: Run, instruments: Sequence[Instrument]) -> None:
         raise NotTradableError(
             f"assets: {', '.join(missing)}: no market at {settings.venue} that can be traded through the API; take them out"
         )
-
-
-def _keys(settings: Run, home: Path) -> dict[str, str]:
-    return {name: secret_of(None, path, home, f"intake.keys.{name}") for name, path in settings.intake.keys.items()}
-
-
-def sources_of(
-    settings: Run, home: Path, tell: Callable[[str, bool, str], None], folder: Path, *, is_shadow: bool = False,
-    warn: Callable[[str], None] = lambda _what: None, alert: Callable[[str], None] = lambda _what: None,
-) -> list[Source]:  # fmt: skip
-    """Where messages come from. A shadow takes nothing from the bot beside it: its session is its own, it only looks into a folder, and
-    asks a vendor for itself.
-    """
-    intake, found = settings.intake, list[Source]()
-    if intake.directory is not None:
-        found.append(Directory(home / intake.directory, takes=not is_shadow))
-    if intake.stdin:
-        found.append(StandardInput())
-    if intake.mqtt is not None:
-        broker = broker_of(settings, home)
-        broker = replace(broker, client_id=f"{broker.client_id}-shadow") if is_shadow else broker
-        found.append(MqttSource(broker, tell=lambda is_up, why: tell("mqtt", is_up, why)))
-    if intake.ratings is not None:
-        path = (home / intake.ratings).resolve()
-        vendor = fed(path)
-        store = RatingsStore(folder / "ratings.db" if is_shadow else (path.parent / vendor.store).resolve())
-        told = lambda is_up, why: tell(SOURCE, is_up, why)  # noqa: E731 - a name for what fits no line
-        found.append(feed_of(vendor, path.parent, store, tell=told, warn=warn, alert=alert))
-    return found
-
-
-def broker_of(settings: Run, home: Path) -> Broker:
-    """The broker of a run; raises SettingsError where it has none."""
-    mqtt = settings.intake.mqtt
-    if mqtt is None:
-        raise SettingsError("intake.mqtt: not given")
-    password = None
-    if mqtt.password is not None or mqtt.password_file is not None:
-        password = secret_of(mqtt.password, mqtt.password_file, home, "intake.mqtt.password")
-    return Broker(
-        host=mqtt.host, port=mqtt.port, topic=mqtt.topic, client_id=mqtt.client_id or f"trader-{settings.name}",
-        username=mqtt.username, password=password, ca=None if mqtt.ca is None else home / mqtt.ca,
-    )  # fmt: skip

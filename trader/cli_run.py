@@ -227,7 +227,7 @@ def send(
 
 def _publish(settings: "Run", config: Path, body: bytes, source: str) -> None:
     from trader.adapters.mqtt import TOPIC, MqttDownError, publish
-    from trader.app import broker_of
+    from trader.intake import broker_of
     from trader.settings import SettingsError
 
     try:

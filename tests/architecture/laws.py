@@ -43,6 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "trader.cli_shared",
         "trader.demo",
         "trader.demo_vendor",
+        "trader.intake",
         "trader.lockstep",
         "trader.output",
         "trader.ratings",
