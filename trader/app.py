@@ -27,7 +27,7 @@ from trader.core.instruments import Instrument, Terms, exactly, from_terms_row, 
 from trader.core.records import MountStarted
 from trader.core.risk import Gate, Limits
 from trader.core.view import Strategy
-from trader.intake import keys_of, rules_of, secrets_of, sources_of
+from trader.intake import keys_of, rules_of, secrets_of, sources_of, vouch
 from trader.ports import Clock, Journal, Venue
 from trader.ratings import fed
 from trader.run_settings import Run, differences, load_run, secret_of, state_folder
@@ -202,6 +202,7 @@ async def run_once(
             settings, home, daemon.link_changed, folder, is_shadow=is_shadow, warn=lambda what: log.warning("ratings", what=what),
             alert=lambda what: log.alert(what, link=SOURCE),
         )  # fmt: skip
+        vouch(settings, home, daemon.sources, venue, lambda what: log.alert(what, link=SOURCE))
         await _work(daemon, made, market, strategy, folder, log, stopping)
     finally:
         if venue is not None:

@@ -13,7 +13,6 @@ from trader.output import NOT_READY, REFUSED, Failure
 
 if TYPE_CHECKING:
     from trader.adapters.ratings_store import Covered, RatingsStore
-    from trader.asset_map import Mapped
     from trader.core.observations import Observation
     from trader.vendor_settings import Vendor
 
@@ -27,77 +26,6 @@ SHOWN = 40
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.add_typer(ratings, name="ratings")
-    app.add_typer(assets, name="assets")
-
-
-assets = typer.Typer(no_args_is_help=True, help="Check which of a vendor's tokens is which asset.")
-
-
-@assets.callback()
-def _assets() -> None:
-    """Check which of a vendor's tokens is which asset."""
-
-
-@assets.command("check", epilog=CODES)
-def check_assets(
-    config: VendorFile,
-    venue: Annotated[list[str] | None, typer.Option(help="gate or mexc; none = both.", show_default=False)] = None,
-    within: Annotated[
-        float, typer.Option(min=0.0001, max=1.0, help="The largest share by which prices may differ.")
-    ] = 0.03,
-    url: Annotated[str, typer.Option(help="Another address of the venue, for rehearsals.", show_default=False)] = "",
-) -> None:
-    """Compare each asset of the file with the vendor and the venues: name, price, and whether it can be traded.
-
-    \b
-    Examples:
-      trader assets check config/tokenmetrics.yaml
-      trader assets check config/tokenmetrics.yaml --venue gate --within 0.01
-    """
-    from trader.adapters.tokenmetrics import VendorError
-    from trader.ports import VenueDownError
-    from trader.settings import SettingsError
-
-    names = venue or ["gate", "mexc"]
-    strange = [one for one in names if one not in {"gate", "mexc"}]
-    if strange:
-        raise Failure(f"--venue {strange[0]!r}: allowed are gate and mexc")
-    with _opened(config) as (settings, store):
-        try:
-            rows = run_now(_checked(settings, config, store, names, within, url))
-        except SettingsError as error:
-            raise Failure(f"{config}: {error}") from error
-        except (VendorError, VenueDownError) as error:
-            raise Failure(str(error), NOT_READY) from error
-    table = table_of("asset", "token", "the vendor says", "price", *names, "")
-    for one in rows:
-        table.add_row(
-            one.asset, str(one.token), f"{one.symbol} {one.name}".strip(), "-" if one.price is None else f"{one.price:g}",
-            *("-" if name not in one.venues else f"{one.venues[name]:g}" for name in names), "DOUBTFUL" if one.problems else "good",
-        )  # fmt: skip
-    print_table(table)
-    doubts = [(one.asset, what) for one in rows for what in one.problems]
-    for asset, what in doubts:
-        print(f"{asset}: {what}")
-    if doubts:
-        raise Failure(f"{len({asset for asset, _ in doubts})} of {len(rows)} assets are doubtful", REFUSED)
-
-
-async def _checked(
-    settings: "Vendor", config: Path, store: "RatingsStore", names: list[str], within: float, url: str
-) -> "list[Mapped]":  # fmt: skip
-    from trader.app import BUILDERS
-    from trader.asset_map import check
-    from trader.ratings import client_of
-
-    client = client_of(settings, config.parent, store)
-    venues = {name: BUILDERS[name](key="", secret="", url=url, paces=not url) for name in names}
-    try:
-        return await check(settings.assets, client, venues, within=within, renamed=settings.renamed)
-    finally:
-        await client.close()
-        for one in venues.values():
-            await one.close()
 
 
 @ratings.command(epilog=CODES)
@@ -123,8 +51,10 @@ def pull(
     last = instant_of("--until", until).date() if until else datetime.now(UTC).date() - timedelta(days=1)
     if last < first:
         raise Failure(f"--until {last} is before --since {first}")
-    with _opened(config) as (settings, store):
+    with opened(config) as (settings, store):
         _tell_passed_over(settings)
+        if settings.nameless:
+            print(f"left out, no id yet: {', '.join(settings.nameless)}; `trader assets find {config}` looks it up")
         count, spent = len(wanted(settings, store, first, last)), store.spent().get(f"{datetime.now(UTC):%Y-%m}", 0)
         print(
             f"{count} requests, one credit each; {settings.credits - spent} of {settings.credits} are left this month"
@@ -157,7 +87,7 @@ def list_(config: VendorFile) -> None:
       trader ratings list config/tokenmetrics.yaml
     """
     table = table_of("asset", "kind", "from", "to", "dates", "missing", "revisions", "source")
-    with _opened(config) as (_, store):
+    with opened(config) as (_, store):
         for one in store.covered():
             step = _step(one)
             holes = [] if step is None else store.gaps(one.source, one.kind, one.asset, step)
@@ -184,7 +114,7 @@ def show(
       trader ratings show config/tokenmetrics.yaml
       trader ratings show config/tokenmetrics.yaml --at 2024-03-12T06:00
     """
-    with _opened(config) as (_, store):
+    with opened(config) as (_, store):
         found = store.known(instant_of("--at", at) if at else datetime.now(UTC), provisional=provisional)
     _tell(found)
 
@@ -197,7 +127,7 @@ def revisions_(config: VendorFile, asset: Asset, kind: KindOption = "") -> None:
     Example:
       trader ratings revisions config/tokenmetrics.yaml BTC/USDT
     """
-    with _opened(config) as (_, store):
+    with opened(config) as (_, store):
         rows = store.rows(asset=asset, kind=kind)
     chains: dict[tuple[str, str, datetime], list[Observation]] = {}
     for one in rows:
@@ -213,7 +143,7 @@ def gaps(config: VendorFile, asset: Asset, kind: KindOption = "") -> None:
     Example:
       trader ratings gaps config/tokenmetrics.yaml BTC/USDT --kind trader_grade
     """
-    with _opened(config) as (_, store):
+    with opened(config) as (_, store):
         for one in store.covered():
             step = _step(one)
             if one.asset == asset and kind in {"", one.kind} and step is not None:
@@ -283,7 +213,7 @@ def export(
     from backtests import TapeError
     from backtests.vendors import export as write
 
-    with _opened(config) as (_, store):
+    with opened(config) as (_, store):
         try:
             count = write(file, store.rows(), revisions=revisions)
         except TapeError as error:
@@ -317,7 +247,8 @@ def _said(at: datetime) -> str:
 
 
 @contextmanager
-def _opened(config: Path) -> "Iterator[tuple[Vendor, RatingsStore]]":
+def opened(config: Path) -> "Iterator[tuple[Vendor, RatingsStore]]":
+    """The settings of a vendor's file and its store; raises Failure."""
     from trader.adapters.tokenmetrics_signals import FED
     from trader.ratings import store_of
     from trader.settings import SettingsError

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trader.cli_assets import register as register_assets
 from trader.cli_data import register as register_data
 from trader.cli_journal import register as register_readers
 from trader.cli_ratings import register as register_ratings
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     register_readers(app)
     register_data(app)
     register_ratings(app)
+    register_assets(app)
     app.add_typer(signals, name="signal")
     app.command(epilog=CODES)(loopback)
     app.command(epilog=CODES)(demo)

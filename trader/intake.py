@@ -1,21 +1,30 @@
 """What comes in: the sources of a run's messages, what may pass its door, and every secret that is read on the way."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from trader.adapters.mqtt import Broker, MqttSource
 from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.sources import Directory, StandardInput
+from trader.adapters.tokenmetrics import VendorError
+from trader.adapters.tokenmetrics_feed import TokenMetricsFeed
 from trader.adapters.tokenmetrics_signals import SOURCE
+from trader.asset_map import check
 from trader.core.instants import duration
-from trader.ports import Source
+from trader.ports import Source, Venue, VenueDownError
 from trader.ratings import fed, feed_of
 from trader.run_settings import Run, secret_of
 from trader.runtime.inbox import Rules
 from trader.settings import SettingsError
+from trader.vendor_settings import Vendor
+
+VOUCH_SECONDS = 120.0
 
 
 def sources_of(
@@ -41,6 +50,42 @@ def sources_of(
         told = lambda is_up, why: tell(SOURCE, is_up, why)  # noqa: E731 - a name for what fits no line
         found.append(feed_of(vendor, path.parent, store, tell=told, warn=warn, alert=alert))
     return found
+
+
+def vouch(settings: Run, home: Path, sources: Sequence[Source], venue: Venue, alert: Callable[[str], None]) -> None:
+    """Let every vendor's feed compare itself with the venue before it asks for ratings; nothing else waits for that."""
+    for feed in sources:
+        if settings.intake.ratings is not None and isinstance(feed, TokenMetricsFeed):
+            vendor = fed((home / settings.intake.ratings).resolve())
+            feed.compares = partial(compare, feed, vendor, settings.assets, venue, alert)
+
+
+async def compare(
+    feed: TokenMetricsFeed, vendor: Vendor, assets: Sequence[str], venue: Venue, alert: Callable[[str], None]
+) -> None:  # fmt: skip
+    """Compare what a vendor's tokens cost with the venue, once a day while all is well: one that is doubtful is left out by name.
+
+    Where the vendor cannot be asked, that is said, and its ratings are taken: `trader assets check` is the same by hand.
+    """
+    today, tokens = feed.clock.now().date(), {one: vendor.assets[one] for one in assets if one in vendor.ids}
+    for asset in sorted(set(assets) & set(vendor.nameless)):
+        alert(f"{asset} has no id of the vendor yet, so it has no ratings: `trader assets find` looks it up")
+    job = f"vouched {venue.name} {sha256(repr((sorted(tokens.items()), vendor.within)).encode()).hexdigest()[:16]}"
+    if not tokens or feed.store.is_done(job, today, ()):
+        return
+    try:
+        async with asyncio.timeout(VOUCH_SECONDS):
+            rows = await check(tokens, feed.client, {venue.name: venue}, within=vendor.within)
+    except (VendorError, VenueDownError, TimeoutError) as error:
+        alert(f"the vendor's prices were not compared with {venue.name}: {type(error).__name__} {error}")
+        return
+    doubtful = {one.asset: one.problems for one in rows if one.problems}
+    for asset, problems in doubtful.items():
+        alert(f"the ratings of {asset} are left out until this is mended: {'; '.join(problems)}")
+    if not doubtful:
+        feed.store.note_done(job, today, ())
+    left = {asset: token for asset, token in feed.feeding.assets.items() if asset not in doubtful}
+    feed.feeding = replace(feed.feeding, assets=left)
 
 
 def broker_of(settings: Run, home: Path) -> Broker:

@@ -10,10 +10,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from trader.adapters.clock import SystemClock
+from trader.adapters.http import HttpTransport
 from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.tokenmetrics import BASE, Budget, Manner, TokenMetrics, Window, windows
 from trader.adapters.tokenmetrics_feed import TokenMetricsFeed
 from trader.adapters.tokenmetrics_plan import Feeding, PlanError, check_plan
+from trader.adapters.tokenmetrics_prices import STREAM, streamed
 from trader.adapters.tokenmetrics_signals import FED, OF_MARKET, PULLED, SOURCE, observations_of
 from trader.core.instants import SECOND, duration
 from trader.ports import Clock
@@ -77,7 +79,7 @@ def fed(path: Path) -> Vendor:
 def feeding_of(settings: Vendor) -> Feeding:
     """What the feed asks for; raises SettingsError where the plan does not include as much."""
     feeding = Feeding(
-        settings.assets, settings.endpoints, lag=_span(settings.lag), hourly_lag=_span(settings.hourly_lag),
+        settings.ids, settings.endpoints, lag=_span(settings.lag), hourly_lag=_span(settings.hourly_lag),
         polls={one: _span(each) for one, each in settings.polls.items()}, indices=settings.indices, position=settings.position,
         weight_unit=settings.weight_unit,
     )  # fmt: skip
@@ -86,6 +88,18 @@ def feeding_of(settings: Vendor) -> Feeding:
     except PlanError as error:
         raise SettingsError(f"credits: {error}") from error
     return feeding
+
+
+async def streamed_prices(settings: Vendor, home: Path) -> dict[int, float]:
+    """What the tokens with a slug cost in the vendor's stream of prices, by id; raises VendorError."""
+    wire = HttpTransport()
+    try:
+        return await streamed(
+            wire, secret_of(settings.key, settings.key_file, home, "key"), [one.slug for one in settings.assets.values() if one.slug],
+            url=STREAM if settings.url is None else settings.url.replace("http", "ws", 1), header=settings.header,
+        )  # fmt: skip
+    finally:
+        await wire.close()
 
 
 def _span(text: str) -> timedelta:
@@ -98,7 +112,7 @@ def wanted(settings: Vendor, store: RatingsStore, since: date, until: date) -> l
     for endpoint in settings.endpoints:
         if endpoint not in PULLED:  # it has no history: the feed keeps what it sees
             continue
-        ids: Sequence[int] = () if endpoint in OF_MARKET else list(settings.assets.values())
+        ids: Sequence[int] = () if endpoint in OF_MARKET else list(settings.ids.values())
         found += [
             (endpoint, one)
             for one in windows(ids, since, until, limit=settings.limit)
@@ -119,7 +133,7 @@ async def pull(
     clock = clock or SystemClock()
     todo, found = wanted(settings, store, since, until), Pulled()
     counts, done = Counter(endpoint for endpoint, _ in todo), Counter[str]()
-    assets = {token: asset for asset, token in settings.assets.items()}
+    assets = {token: asset for asset, token in settings.ids.items()}
     lag = _span(settings.lag)
     client = client_of(settings, home, store, clock)
     try:
@@ -144,4 +158,4 @@ async def pull(
     return found
 
 
-__all__ = ["Pulled", "client_of", "fed", "feed_of", "feeding_of", "pull", "store_of", "wanted"]
+__all__ = ["Pulled", "client_of", "fed", "feed_of", "feeding_of", "pull", "store_of", "streamed_prices", "wanted"]

@@ -24,7 +24,9 @@ from trader.yaml_source import YamlError, read
 
 PRICES = {"BTC/USDT": "61200", "ETH/USDT": "3340", "BNB/USDT": "399.5", "SOL/USDT": "125.8", "XRP/USDT": "0.5880"}
 STEP_SECONDS = 0.5
-VENDOR_AT = datetime(2024, 6, 1, tzinfo=UTC)  # the day of its data that the loopback vendor calls today
+VENDOR_AT = datetime(
+    2024, 3, 1, tzinfo=UTC
+)  # the day of its data that the loopback vendor calls today: there PRICES are
 
 
 class FaultsError(ValueError):

@@ -3,16 +3,43 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SecretStr
+from pydantic_core import CoreSchema
 from pydantic_settings import SettingsConfigDict
 
 from trader import setting_values as read
 from trader.core.instants import SECOND, duration
-from trader.settings import Columns, Count, Duration, File, Layout, Names, SettingsError, load
+from trader.settings import Columns, Count, Duration, File, Layout, Names, Part, SettingsError, Share, load
 from trader.yaml_source import Document
 
 Secret = Annotated[SecretStr, BeforeValidator(str)]
 Word = Annotated[str, BeforeValidator(read.word("a text"))]
+
+
+def _token(value: object) -> object:
+    """A whole number is an id."""
+    return {"id": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class TokenChoice(Part):
+    """One of the vendor's tokens. Without an id it is not used: `trader assets find` looks the id up by the rest."""
+
+    id: Count | None = Field(None, description="the vendor's token id")
+    symbol: Word | None = Field(None, description="the vendor's symbol, where it is not the asset's own")
+    name: Word | None = Field(None, description="the vendor's name of it")
+    slug: Word | None = Field(None, description="its name in the vendor's stream of prices, such as bitcoin")
+    contract: dict[str, str] = Field(
+        default_factory=dict, description="chain: address of its contract, to compare with"
+    )
+    tickers: dict[str, str] = Field(
+        default_factory=dict,
+        description="venue: what the venue itself calls it, where that name is another coin's elsewhere",
+    )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, object]:
+        """An id alone is enough."""
+        return {"anyOf": [{"type": "integer", "minimum": 1}, handler(core)]}
 
 
 class Vendor(Layout):
@@ -31,9 +58,11 @@ class Vendor(Layout):
     credits: Count = Field(10_000, description="requests of a month that the plan includes")
     limit: Count = Field(100, description="rows that one answer may hold")
     apart: Duration = Field("2s", description="between two requests")
-    assets: dict[str, int] = Field(description="our asset: the vendor's token id; a ticker alone names several tokens")
-    renamed: dict[str, str] = Field(
-        default_factory=dict, description="our asset: the vendor's symbol, where it differs and is meant"
+    assets: dict[str, Annotated[TokenChoice, BeforeValidator(_token)]] = Field(
+        description="our asset: the vendor's token id, or what is known of the token; a ticker alone names several tokens"
+    )
+    within: Share = Field(
+        0.03, description="how far the vendor's price of a token may be from the venue's when a bot starts"
     )
     endpoints: Names = Field(("trading_signals",), description="what is asked for")
     lag: Duration = Field("1h", description="how long after its day a row of history counts as known")
@@ -57,6 +86,16 @@ class Vendor(Layout):
     )
     allow: Names | None = Field(None, description="fields that are unknown here and may be left out")
     store: File = Field(Path("../state/ratings.db"), description="where what was seen is kept")
+
+    @property
+    def ids(self) -> dict[str, int]:
+        """Our assets and the vendor's token ids, of those that have one."""
+        return {asset: one.id for asset, one in self.assets.items() if one.id is not None}
+
+    @property
+    def nameless(self) -> list[str]:
+        """Assets without an id: nothing is asked about them."""
+        return [asset for asset, one in self.assets.items() if one.id is None]
 
 
 class Import(Layout):
@@ -106,7 +145,7 @@ def load_vendor(path: Path, known: tuple[str, ...]) -> tuple[Vendor, Document]:
         raise SettingsError(
             f"{document.where(('assets',))} assets: none is mapped; write ASSET: TOKEN_ID, such as BTC/USDT: 3375"
         )
-    ids = list(settings.assets.values())
+    ids = list(settings.ids.values())
     twice = sorted({one for one in ids if ids.count(one) > 1})
     if twice:
         raise SettingsError(

@@ -17,6 +17,7 @@ from trader.asset_map import check
 from trader.loopback.faults import Fault, Faults
 from trader.loopback.server import LoopbackServer, VenueClock
 from trader.loopback.vendor import Published, Quirks, Token, Vendor, ending
+from trader.vendor_settings import TokenChoice
 
 KEY = "tm-00000000-0000-0000-0000-000000000001"
 TOKENS = [
@@ -132,7 +133,7 @@ async def test_a_vendor_that_answers_for_more_tokens_than_were_asked_for_confuse
         made.publish(
             [Published("price", token, FIRST, ending(FIRST), {"CURRENT_PRICE": one}) for token, one in cost.items()]
         )
-        rows = await check({"BTC/USDT": 3375}, client, {}, within=0.03)
+        rows = await check({"BTC/USDT": TokenChoice(id=3375)}, client, {}, within=0.03)
     assert [(one.name, one.price, one.problems) for one in rows] == [("Bitcoin", 61_000.0, [])]
 
 

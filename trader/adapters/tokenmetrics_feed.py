@@ -57,7 +57,7 @@ class Turn:
 @dataclass(slots=True)
 class TokenMetricsFeed:
     """A source of messages. `tell` is called with the state of the link when it changes, `warn` with rows that were set aside,
-    `alert` with what a person must mend.
+    `alert` with what a person must mend; `compares` is done before ratings are asked for.
     """
 
     client: TokenMetrics
@@ -67,6 +67,7 @@ class TokenMetricsFeed:
     tell: Callable[[bool, str], None] = lambda _up, _why: None
     warn: Callable[[str], None] = lambda _what: None
     alert: Callable[[str], None] = lambda _what: None
+    compares: Callable[[], Awaitable[None]] | None = None
     name: str = SOURCE
     turns: dict[str, Turn] = field(default_factory=dict)
     _given: set[str] = field(default_factory=set)
@@ -79,6 +80,8 @@ class TokenMetricsFeed:
     async def messages(self) -> AsyncIterator[Message]:
         """Yield what is news, for ever; what was not acknowledged comes again after a restart."""
         try:
+            if self.compares is not None:
+                await self.compares()
             while True:
                 for id_, body in self.store.outgoing():
                     if id_ not in self._given:
@@ -114,6 +117,11 @@ class TokenMetricsFeed:
 
     async def _ask(self, endpoint: str, turn: Turn) -> None:
         feeding, now = self.feeding, self.clock.now()
+        if (
+            not feeding.assets and endpoint not in OF_MARKET
+        ):  # without ids the vendor would answer for every token that it has
+            turn.due = now + DAY
+            return
         expected = feeding.expected(endpoint, now)
         try:
             pages = await self._fetched(endpoint, expected)
