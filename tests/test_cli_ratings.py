@@ -109,7 +109,10 @@ def test_what_goes_wrong_is_said_with_what_helps(tmp_path, run):
         assert "trading_signals" in said
     path.write_text(path.read_text().replace("market_metrics", "market_metric"))
     said = run("ratings", "list", path, code=2)
-    assert ("vendor.yaml:8" in said, "market_metric: " in said) == (True, True), said
+    assert ("vendor.yaml:8" in said, "market_metric: unknown; did you mean market_metrics? allowed are" in said) == (
+        True,
+        True,
+    ), said
     path.write_text(CONFIG.format(port=1, api="v2", key=KEY, plan=1).replace("ETH/USDT: 3306", "ETH/USDT: 3375"))
     assert "token 3375 is given to several assets" in run("ratings", "list", path, code=2)
     path.write_text("version: 1\nasets: {}\n")

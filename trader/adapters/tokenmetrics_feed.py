@@ -117,9 +117,8 @@ class TokenMetricsFeed:
 
     async def _ask(self, endpoint: str, turn: Turn) -> None:
         feeding, now = self.feeding, self.clock.now()
-        if (
-            not feeding.assets and endpoint not in OF_MARKET
-        ):  # without ids the vendor would answer for every token that it has
+        if not feeding.assets and endpoint not in OF_MARKET:
+            # without ids the vendor would answer for every token that it has
             turn.due = now + DAY
             return
         expected = feeding.expected(endpoint, now)
