@@ -1,17 +1,20 @@
 """Fetching ratings from a loopback vendor as a person does, and asking what was known when."""
 
+import asyncio
 import json
 import re
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.services.parts import free_port, wait_for
+from tests.services.parts import Mosquitto, free_port, wait_for
+from trader.adapters.mqtt import Broker, MqttSource
+from trader.adapters.payloads import Payloads
 from trader.adapters.ratings_store import RatingsStore
 from trader.cli import main
 from trader.demo_vendor import KEY
@@ -323,3 +326,49 @@ def test_assets_are_compared_with_the_vendor_and_the_venue(tmp_path, run):
     finally:
         venue.terminate()
         assert venue.wait(10) == 0
+
+
+def test_one_poller_publishes_at_a_broker_signed_and_nothing_twice(tmp_path):
+    broker, got = Mosquitto(tmp_path / "mosquitto").start(), []
+    (tmp_path / "k1").write_text("secret-of-a-test")
+    path = tmp_path / "run.yaml"
+    more = f"intake: {{mqtt: {{port: {broker.port}}}, keys: {{k1: k1}}}}"
+    path.write_text(RUN.format(port=1).replace("intake: {ratings: vendor.yaml}", more))
+    words = [sys.executable, "-m", "trader.cli", "ratings", "feed", str(tmp_path / "vendor.yaml"), "--to", str(path)]
+    source = MqttSource(Broker(port=broker.port, client_id="bot"))
+
+    kinds = {"trader_grade", "trend", "tm_grade", "regime"}
+
+    async def hear(seconds, until=frozenset({"nothing"})):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for message in source.messages():
+                    got.append(Payloads({"k1": "secret-of-a-test"}).read(message.body))
+                    await message.acknowledge()
+                    if {one.said[0].kind for one in got} >= until:
+                        return
+
+    try:
+        asyncio.run(hear(1))  # the session is there from now on
+        with vendor() as port:
+            config(tmp_path / "vendor.yaml", port)
+            broker.kill()
+            poller = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+            time.sleep(4)
+            broker.start()
+            asyncio.run(hear(40, kinds))
+            asyncio.run(hear(3))
+            poller.terminate()
+            assert poller.wait(10) == 0
+            said, count = poller.stderr.read(), len(got)
+            poller.stderr.close()
+            assert {one.said[0].kind for one in got} >= kinds
+            assert "it is tried again" in said
+            poller = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+            asyncio.run(hear(6))
+            poller.terminate()
+            assert (poller.wait(10), poller.stderr.read().count("published")) == (0, 0)
+            assert len({one.id for one in got}) == len(got) >= count
+            poller.stderr.close()
+    finally:
+        broker.stop()

@@ -1,5 +1,6 @@
 """The commands around a vendor's ratings: fetch them, and ask what was known when."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trader.cli_shared import CODES, instant_of, print_table, progress_of, run_now, table_of
+from trader.cli_shared import CODES, instant_of, loaded, print_table, progress_of, run_now, run_until_stopped, table_of
 from trader.output import NOT_READY, REFUSED, Failure
 
 if TYPE_CHECKING:
@@ -150,6 +151,40 @@ def gaps(config: VendorFile, asset: Asset, kind: KindOption = "") -> None:
                 unit, form = ("hours", "%Y-%m-%d %H:%M") if step < timedelta(days=1) else ("days", "%Y-%m-%d")
                 for first, last in store.gaps(one.source, one.kind, one.asset, step):
                     print(f"{one.kind}: {first:{form}} to {last:{form}} ({(last - first) // step + 1} {unit})")
+
+
+@ratings.command("feed", epilog=CODES)
+def feed_(
+    config: VendorFile,
+    run: Annotated[
+        Path,
+        typer.Option("--to", help="The YAML file of a run: its broker, and the key it expects.", show_default=False),
+    ],
+) -> None:
+    """Ask the vendor once per publication and publish what is news at a broker, for ever: one poller and one plan for several bots.
+
+    \b
+    Example:
+      trader ratings feed config/tokenmetrics.yaml --to config/live.yaml
+    """
+    from trader.intake import broker_of, forward, keys_of
+    from trader.ratings import fed, feed_of
+    from trader.settings import SettingsError
+
+    def tell(what: str) -> None:
+        print(what, file=sys.stderr, flush=True)
+
+    settings, _ = loaded(run)
+    with opened(config) as (_, store):
+        try:
+            vendor, broker, keys = fed(config), broker_of(settings, run.parent), keys_of(settings, run.parent)
+            said = lambda is_up, why: tell(f"the vendor {'answers' if is_up else 'does not answer: ' + why}")  # noqa: E731
+            made = feed_of(
+                vendor, config.parent, store, tell=said, warn=tell, alert=lambda what: tell(f"ALERT: {what}")
+            )
+        except SettingsError as error:
+            raise Failure(str(error)) from error
+        run_until_stopped(forward(made, broker, keys, tell))
 
 
 @ratings.command("import", epilog=CODES)

@@ -1,9 +1,10 @@
 """What the commands share: how a configuration is read, how a table looks. It decides nothing."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -29,6 +30,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 def run_now(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end."""
     return asyncio.run(work)
+
+
+def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine until it ends, or SIGTERM or Ctrl-C comes."""
+
+    async def until_stopped() -> None:
+        task = asyncio.create_task(work)
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(until_stopped())
 
 
 def loaded(config: Path) -> "tuple[Run, Strategy]":

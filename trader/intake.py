@@ -1,15 +1,17 @@
 """What comes in: the sources of a run's messages, what may pass its door, and every secret that is read on the way."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from trader.adapters.mqtt import Broker, MqttSource
+from trader.adapters.mqtt import PAUSES, TOPIC, Broker, MqttDownError, MqttSource, publish
+from trader.adapters.payloads import Payloads, signed
 from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.sources import Directory, StandardInput
 from trader.adapters.tokenmetrics import VendorError
@@ -100,6 +102,22 @@ def broker_of(settings: Run, home: Path) -> Broker:
         host=mqtt.host, port=mqtt.port, topic=mqtt.topic, client_id=mqtt.client_id or f"trader-{settings.name}",
         username=mqtt.username, password=password, ca=None if mqtt.ca is None else home / mqtt.ca,
     )  # fmt: skip
+
+
+async def forward(feed: Source, broker: Broker, keys: Mapping[str, str], tell: Callable[[str], None]) -> None:
+    """Publish what a feed says at a broker, signed with the first of the keys, for ever: what the broker has is not said again after a restart."""
+    async for message in feed.messages():
+        body = next((signed(message.body, name, secret) for name, secret in keys.items()), message.body)
+        for failures in count():
+            try:
+                await publish(replace(broker, client_id=""), body, f"{TOPIC}/{message.source}")
+                break
+            except MqttDownError as error:
+                tell(f"{error}; it is tried again")
+                await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+        await message.acknowledge()
+        notice = Payloads().read(message.body)
+        tell(f"published {notice.id}: {len(notice.said)} assets")
 
 
 def rules_of(settings: Run) -> Rules:
