@@ -3,70 +3,22 @@
 import asyncio
 import json
 import re
-import signal
 import subprocess
 import sys
-import time
-from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 
-from tests.services.parts import Mosquitto, free_port, wait_for
-from trader.adapters.mqtt import Broker, MqttSource
-from trader.adapters.payloads import Payloads
+from tests.services.parts import free_port, wait_for
+from tests.services.vendor import CONFIG, ROOT, RUN, caller, config, vendor
 from trader.adapters.ratings_store import RatingsStore
-from trader.cli import main
 from trader.demo_vendor import KEY
 
-ROOT = Path(__file__).parents[1]
-CONFIG = """\
-version: 1
-api: {api}
-key: {key}
-url: "http://127.0.0.1:{port}"
-credits: {plan}
-apart: 0.001s
-assets: {{BTC/USDT: 3375, ETH/USDT: 3306, SOL/USDT: 3988}}
-endpoints: [trading_signals, tm_grade_history, market_metrics]
-store: ratings.db
-"""
 SPAN = ("--since", "2024-01-01", "--until", "2024-05-20")
-
-
-@contextmanager
-def vendor(*words):
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trader.cli", "loopback", "tokenmetrics", "--port", str(port), *words], cwd=ROOT,
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        wait_for(port, seconds=30)
-        yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
-        process.stdout.close()
 
 
 @pytest.fixture
 def run(capsys):
-    def call(*words, code=0):
-        try:
-            main(list(map(str, words)))
-        except SystemExit as ended:
-            found = ended.code
-        said = capsys.readouterr()
-        assert found == code, said.err
-        return said.err if code else said.out
-
-    return call
-
-
-def config(path, port, *, api="v2", key=KEY, plan=1_000):
-    path.write_text(CONFIG.format(port=port, api=api, key=key, plan=plan))
-    return path
+    return caller(capsys)
 
 
 @pytest.mark.slow
@@ -123,72 +75,127 @@ def test_what_goes_wrong_is_said_with_what_helps(tmp_path, run):
     assert "write a day" in run("ratings", "pull", config(path, 1), "--since", "soon", code=2)
 
 
-RUN = """\
+KINDS = """\
 version: 1
-name: fed
-venue: gate
-live: true
-capital: 5000
-assets: [BTC/USDT, ETH/USDT, SOL/USDT]
-timeframe: 1h
-strategy: {{name: TopRated, parameters: {{kind: trader_grade, top: 2, enter: 1, max_age: 10d}}}}
-limits: {{weight_per_asset: 60%}}
-account: {{url: "http://127.0.0.1:{port}", key: loopback-key, secret: loopback-secret}}
-intake: {{ratings: vendor.yaml}}
-state: state
+key: {key}
+url: "http://127.0.0.1:{port}"
+credits: 10000
+apart: 0.001s
+assets: {{BTC/USDT: 3375, ETH/USDT: 3306, SOL/USDT: 3988}}
+endpoints: [hourly_trading_signals, moonshots, indices_holdings, sentiments, tm_grade, quantmetrics, market_metrics]
+indices: {{index_weight: 1}}
+store: ratings.db
 """
 
 
 @pytest.mark.slow
-def test_a_bot_trades_on_what_the_vendor_says_while_it_runs(tmp_path, run):
-    port, path = free_port(), tmp_path / "run.yaml"
-    path.write_text(RUN.format(port=port))
-    start = [sys.executable, "-m", "trader.cli"]
-    processes = []
-    with vendor() as vendor_port, (tmp_path / "log").open("w") as log:
-        config(tmp_path / "vendor.yaml", vendor_port)
-        try:
-            processes.append(subprocess.Popen([*start, "loopback", "gate", "--port", str(port)], stdout=log, cwd=ROOT))
-            wait_for(port)
-            processes.append(subprocess.Popen([*start, "run", str(path), "--live"], stderr=log, cwd=ROOT))
-            end = time.monotonic() + 40
-            while time.monotonic() < end and len(json.loads(run_now(run, "orders", path) or "[]")) < 2:
-                time.sleep(0.5)
-            orders = json.loads(run("orders", path, "--json"))
-            assert [one["side"] for one in orders][:2] == ["buy", "buy"], (tmp_path / "log").read_text()[-2000:]
-            facts = [
-                json.loads(line) for line in run("journal", "facts", path, "--kind", "SignalReceived").splitlines()
+@pytest.mark.parametrize("api", ["v2", "v3"])
+def test_what_is_not_daily_is_fed_over_a_socket_and_shown(tmp_path, run, api):
+
+    from trader.adapters.clock import SystemClock
+    from trader.adapters.tokenmetrics_feed import TokenMetricsFeed
+    from trader.ratings import client_of, fed, feeding_of, store_of
+
+    path = tmp_path / "vendor.yaml"
+
+    async def ask():
+        settings, clock, warned = fed(path), SystemClock(), []
+        with store_of(settings, tmp_path) as store:
+            client = client_of(settings, tmp_path, store, clock)
+            one = TokenMetricsFeed(client, store, clock, feeding_of(settings), warn=warned.append)
+            news = await one.news()
+            again = len(await one.news())
+            await client.close()
+        return (
+            [json.loads(message.body) for message in news],
+            again,
+            {n: turn.trouble for n, turn in one.turns.items()},
+            warned,
+        )
+
+    with vendor() as port:
+        path.write_text(KINDS.format(port=port, key=KEY) + f"api: {api}\n")
+        said, again, stopped, warned = asyncio.run(ask())
+        assert again == len(said), "what nobody kept comes again, and nothing is asked twice"
+        kinds = {one["kind"]: message["type"] for message in said for one in message["signals"]}
+        wanted = {
+            "hourly_trend": "state",
+            "index_weight": "rating",
+            "sentiment": "rating",
+            "tm_grade_now": "rating",
+            "regime": "state",
+        }
+        assert kinds.items() >= wanted.items(), kinds
+        assert set(kinds) <= {*wanted, "hourly_flip", "moonshot", "regime_flip", "quant_grade_now"}
+        assert set(stopped.values()) == {""}
+        assert any("which is not mapped" in what for what in warned)
+        listed = run("ratings", "list", path)
+        assert re.search(r"BTC/USDT +hourly_trend +\S+ \S+ +\S+ \S+ +\d+ +\d+ +0 ", listed), listed
+        assert re.search(r"MARKET +sentiment ", listed)
+        assert re.search(r"index_weight .* +1 +- +0 ", listed), "a list has no gaps"
+        assert "were set aside" in listed
+        assert re.search(r"hourly_trend +\S+ \d\d:\d\d ", run("ratings", "show", path))
+        said = run("ratings", "pull", path, *SPAN, "--yes")
+        assert (
+            "no history there: hourly_trading_signals, moonshots, indices_holdings, sentiments, tm_grade, quantmetrics"
+            in said
+        )
+        assert "5 requests" in said, "market_metrics has one"
+    path.write_text(path.read_text().replace(", market_metrics", ""))
+    assert "no history there" in run("ratings", "pull", path, *SPAN, "--yes", code=2)
+
+
+def test_hours_that_are_missing_are_named_as_hours(tmp_path, run):
+    from datetime import UTC, datetime, timedelta
+
+    from trader.core.observations import Observation
+
+    path = config(tmp_path / "vendor.yaml", 1)
+    store = RatingsStore(tmp_path / "ratings.db")
+    hours = [datetime(2024, 3, 1, n, tzinfo=UTC) for n in (0, 1, 2, 6, 7)]
+    for kind, type_ in (("hourly_trend", "state"), ("hourly_flip", "event"), ("moonshot", "state")):
+        store.append(
+            [
+                Observation(
+                    "tokenmetrics", kind, type_, "BTC/USDT", at, 1.0, at + timedelta(hours=1), at + timedelta(hours=1)
+                )
+                for at in hours
             ]
-            assert {fact["source"] for fact in facts} == {"tokenmetrics"}
-            assert {fact["key"].split("/")[1].split("-")[0] for fact in facts} >= {
-                "trader_grade",
-                "trend",
-                "regime",
-                "tm_grade",
-            }
-            links = [json.loads(line) for line in run("journal", "facts", path, "--kind", "LinkChanged").splitlines()]
-            assert ("tokenmetrics", True) in {(fact["link"], fact["is_up"]) for fact in links}
-            links = json.loads(run("status", path, "--json"))["links"]
-            assert (links["tokenmetrics"]["is_up"], links["market"]["is_up"]) == (True, True)
-            store = RatingsStore(tmp_path / "ratings.db")
-            assert store.outgoing() == []
-            store.close()
-        finally:
-            for process in processes[::-1]:
-                process.terminate()
-                assert process.wait(15) == 0
+        )
+    store.close()
+    assert run("ratings", "gaps", path, "BTC/USDT") == "hourly_trend: 2024-03-01 03:00 to 2024-03-01 05:00 (3 hours)\n"
+    listed = run("ratings", "list", path)
+    assert re.search(r"hourly_trend +2024-03-01 +2024-03-01 07:00 +5 +3 +0 ", listed)
+    assert re.search(r"moonshot +2024-03-01 +2024-03-01 07:00 +5 +- +0 ", listed)
 
 
-def run_now(run, name, path):
-    """A command that may not be ready yet."""
-    done = subprocess.run(
-        [sys.executable, "-m", "trader.cli", name, str(path), "--json"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout
+def test_a_plan_that_is_too_small_is_said_before_anything_is_asked(tmp_path, run):
+    path, vendor_file = tmp_path / "run.yaml", tmp_path / "vendor.yaml"
+    path.write_text(RUN.format(port=1))
+    many = ", ".join(f"A{n}/USDT: {n}" for n in range(1, 31))
+    text = KINDS.format(port=1, key=KEY).replace("BTC/USDT: 3375, ETH/USDT: 3306, SOL/USDT: 3988", many)
+    vendor_file.write_text(text)
+    for words in (("check", path), ("run", path, "--live")):
+        said = run(*words, code=2)
+        for part in (
+            "vendor.yaml: credits:",
+            "takes 23,220 credits a month",
+            "includes 10,000",
+            "30 tokens hourly = 21,600 a month",
+        ):
+            assert part in said, said
+    vendor_file.write_text(text + "polls: {hourly_trading_signals: 4h, sentiments: 1d}\n")
+    assert "fed runs TopRated" in run("check", path)
+    for line, part in (
+        ("polls: {trading_signals: 4h}", "trading_signals is not asked for"),
+        ("polls: {sentiments: 5s}", "too often"),
+        ("weight_unit: share", "allowed are percent, fraction"),
+        ("position: maybe", "allowed are plain, binary, unused"),
+    ):
+        vendor_file.write_text(text + line + "\n")
+        assert part in run("check", path, code=2)
+    vendor_file.write_text(text.replace("indices: {index_weight: 1}\n", ""))
+    assert "write indices: {index_weight: ID}" in run("check", path, code=2)
 
 
 MAP = """\
@@ -326,49 +333,3 @@ def test_assets_are_compared_with_the_vendor_and_the_venue(tmp_path, run):
     finally:
         venue.terminate()
         assert venue.wait(10) == 0
-
-
-def test_one_poller_publishes_at_a_broker_signed_and_nothing_twice(tmp_path):
-    broker, got = Mosquitto(tmp_path / "mosquitto").start(), []
-    (tmp_path / "k1").write_text("secret-of-a-test")
-    path = tmp_path / "run.yaml"
-    more = f"intake: {{mqtt: {{port: {broker.port}}}, keys: {{k1: k1}}}}"
-    path.write_text(RUN.format(port=1).replace("intake: {ratings: vendor.yaml}", more))
-    words = [sys.executable, "-m", "trader.cli", "ratings", "feed", str(tmp_path / "vendor.yaml"), "--to", str(path)]
-    source = MqttSource(Broker(port=broker.port, client_id="bot"))
-
-    kinds = {"trader_grade", "trend", "tm_grade", "regime"}
-
-    async def hear(seconds, until=frozenset({"nothing"})):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                async for message in source.messages():
-                    got.append(Payloads({"k1": "secret-of-a-test"}).read(message.body))
-                    await message.acknowledge()
-                    if {one.said[0].kind for one in got} >= until:
-                        return
-
-    try:
-        asyncio.run(hear(1))  # the session is there from now on
-        with vendor() as port:
-            config(tmp_path / "vendor.yaml", port)
-            broker.kill()
-            poller = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-            time.sleep(4)
-            broker.start()
-            asyncio.run(hear(40, kinds))
-            asyncio.run(hear(3))
-            poller.terminate()
-            assert poller.wait(10) == 0
-            said, count = poller.stderr.read(), len(got)
-            poller.stderr.close()
-            assert {one.said[0].kind for one in got} >= kinds
-            assert "it is tried again" in said
-            poller = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-            asyncio.run(hear(6))
-            poller.terminate()
-            assert (poller.wait(10), poller.stderr.read().count("published")) == (0, 0)
-            assert len({one.id for one in got}) == len(got) >= count
-            poller.stderr.close()
-    finally:
-        broker.stop()

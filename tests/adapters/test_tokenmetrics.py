@@ -12,7 +12,6 @@ from hypothesis import strategies as some
 from trader.adapters import tokenmetrics as api
 from trader.adapters.http import Answer
 from trader.adapters.tokenmetrics import Budget, Manner, TokenMetrics, credits_of, windows
-from trader.adapters.tokenmetrics_fields import ENDPOINTS, canonical, page_of
 from trader.asset_map import check
 from trader.loopback.faults import Fault, Faults
 from trader.loopback.server import LoopbackServer, VenueClock
@@ -259,93 +258,89 @@ async def test_a_revision_and_the_day_that_is_not_over_are_seen_when_they_are_th
         assert row.values["TM_TRADER_GRADE"] == 11.0
 
 
-# Rows
+BEGIN, OVER = datetime(2024, 5, 20, 6, tzinfo=UTC), datetime(2024, 5, 28, 6, tzinfo=UTC)
 
 
-def spelt(name, lot):
-    """A field's name as the vendor may write it."""
-    form = name.lower() if lot.random() < 0.5 else name
-    return form.replace("24h", "24_h").replace("24H", "24_h" if form != name else "24h") if lot.random() < 0.5 else form
-
-
-GOOD = {
-    "number": lambda lot: lot.choice([0, 0.0, 12.5, "12.5", " 3 ", "-0.1", None, ""]),
-    "whole": lambda lot: lot.choice([0, 1, -1, "1", "-1", 1.0, None]), "text": lambda lot: lot.choice(["x", "", None]),
-    "when": lambda lot: lot.choice(["2024-01-02", "2024-01-02T00:00:00.000Z", "2024-01-02 00:00:00", 1_704_153_600, 1_704_153_600_000]),
-    "data": lambda lot: lot.choice([[], {}, [1], None]),
-}  # fmt: skip
-GOOD |= {"percent": GOOD["number"], "fraction": GOOD["number"]}
-
-
-@given(some.sampled_from(sorted(ENDPOINTS)), some.integers(0, 10**6))
-def test_any_casing_spelling_and_form_of_a_value_is_read_alike(endpoint, seed):
-    lot, spec = Random(seed), ENDPOINTS[endpoint]
-    values = {name: GOOD[kind](lot) for name, kind in spec.fields.items()}
-    values |= {"TOKEN_ID": 7} if "TOKEN_ID" in values else {}
-    page = page_of(endpoint, [{spelt(name, lot): value for name, value in values.items()}])
-    assert page.aside == ()
-    (row,) = page.rows
-    for name, kind in spec.fields.items():
-        if kind in {"number", "percent", "fraction", "whole"} and name != "TOKEN_ID":
-            value = values[name]
-            assert row.values[name] == (None if value is None or not str(value).strip() else float(value)), name
-        if kind == "when":
-            assert row.values[name] == datetime(2024, 1, 2, tzinfo=UTC)
-
-
-json_values = (
-    some.none()
-    | some.booleans()
-    | some.integers()
-    | some.floats()
-    | some.text(max_size=6)
-    | some.lists(some.integers(), max_size=2)
-)
-
-
-@given(
-    some.sampled_from(sorted(ENDPOINTS)),
-    some.lists(
-        some.dictionaries(some.text(max_size=8) | some.sampled_from(["DATE", "TOKEN_ID", "date"]), json_values)
-        | json_values,
-        max_size=3,
-    ),
-)
-def test_no_row_breaks_the_reader_and_each_is_read_or_set_aside(endpoint, rows):
-    page = page_of(endpoint, rows)
-    assert len(page.rows) + len(page.aside) <= len(rows) == page.length
-    assert len(page.aside) >= sum(not isinstance(one, dict) for one in rows)
-
-
-def test_an_unknown_field_or_another_type_sets_the_row_aside_with_its_payload():
-    good = {
-        "DATE": "2024-01-02",
-        "TOTAL_CRYPTO_MCAP": 1,
-        "TM_GRADE_PERC_HIGH_COINS": "5",
-        "TM_GRADE_SIGNAL": 0,
-        "LAST_TM_GRADE_SIGNAL": 1,
-    }
-    odd = {**good, "DATE": "2024-01-03", "MOOD": "fine"}
-    wrong = {**good, "DATE": "2024-01-04", "TM_GRADE_SIGNAL": "up"}
-    page = page_of("market_metrics", [good, odd, wrong, {**good, "DATE": None}, "text", good])
-    assert [row.as_of.day for row in page.rows] == [2]
-    assert [one.payload for one in page.aside] == [odd, wrong, {**good, "DATE": None}, "text"]
-    assert "MOOD: unknown field" in page.aside[0].why
-    assert [row.as_of.day for row in page_of("market_metrics", [odd], allow=["mood"]).rows] == [3]
-
-
-def test_names_have_one_spelling():
-    assert (
-        len(
-            {
-                canonical(one)
-                for one in ("TM_GRADE_24h_PCT_CHANGE", "tm_grade_24_h_pct_change", "tm_grade_24h_pct_change")
-            }
+def further():
+    """Hours, moonshots and an index: what was published by the first of June, and what comes later."""
+    rows = []
+    for n in range(-30, 3):
+        at = datetime(2024, 6, 1, tzinfo=UTC) + timedelta(hours=n)
+        values = {"SIGNAL": 1 if n == -2 else 0, "POSITION": 1, "CLOSE": 61_000.5}
+        seen = round((at + timedelta(hours=1)).timestamp() * 1_000)
+        rows.append(Published("hourly-trading-signals", 3375, at.date(), seen, values, hour=at))
+    for token, begin, end in (
+        (3375, BEGIN, None),
+        (17528, BEGIN, None),
+        (3306, BEGIN, OVER),
+        (3306, OVER, datetime(2024, 7, 1, tzinfo=UTC)),
+    ):
+        values = {
+            "MOONSHOT_AT": begin.isoformat(),
+            "MOONSHOT_END_AT": None,
+            "MARKET_CAP": 2e6,
+            "TM_TRADER_GRADE": 88.5,
+            "MOONSHOT_ROI": 0.5,
+        }
+        rows.append(
+            Published("moonshot-tokens", token, begin.date(), round(begin.timestamp() * 1_000), values, hour=begin)
         )
-        == 1
-    )
-    for spec in ENDPOINTS.values():
-        assert len({canonical(name) for name in spec.fields}) == len(spec.fields)
+        if end is not None:
+            over = {**values, "MOONSHOT_END_AT": end.isoformat()}
+            rows.append(
+                Published("moonshot-tokens", token, begin.date(), round(end.timestamp() * 1_000), over, hour=begin)
+            )
+    for day, weights in ((30, {3375: 100.0}), (31, {3375: 60.0, 3306: 40.0}), (32, {3306: 100.0})):
+        at = date(2024, 5, 1) + timedelta(days=day - 1)
+        rows += [
+            Published("indices-holdings", token, at, ending(at), {"WEIGHT": one}, index=5)
+            for token, one in weights.items()
+        ]
+    return rows
+
+
+@BOTH
+async def test_hours_come_newest_first_for_one_token_and_none_before_it_is_over(version):
+    async with vendor(version=version, limit=10) as (made, client, _now):
+        made.publish(further())
+        page = await client.recent("hourly_trading_signals", token_id=3375)
+        assert [row.as_of for row in page.rows] == [
+            datetime(2024, 6, 1, tzinfo=UTC) - timedelta(hours=n) for n in range(1, 11)
+        ]
+        assert [row.values["SIGNAL"] for row in page.rows[:3]] == [0, 1, 0]
+        assert {(row.values["POSITION"], row.values["CLOSE"]) for row in page.rows} == {(1, 61_000.5)}
+        with pytest.raises(ValueError, match="needs token_id"):
+            await client.recent("hourly_trading_signals")
+        with pytest.raises(api.BadQuestionError, match="one token"):
+            await client.recent("hourly_trading_signals", token_id="3375,3306")
+
+
+@BOTH
+@pytest.mark.parametrize("ids", [True, False])
+async def test_moonshots_are_active_or_past_and_v2_says_no_id(version, ids):
+    async with vendor(version=version, limit=2, quirks=Quirks(moonshot_ids=ids)) as (made, client, _now):
+        made.publish(further())
+        active = await client.listed("moonshots", type="active")
+        names = {(row.values["TOKEN_NAME"], row.symbol, row.values["MOONSHOT_END_AT"]) for row in active.rows}
+        assert names == {("Bitcoin", "BTC", None), ("batcat", "BTC", None), ("Ethereum", "ETH", None)}, (
+            "two of one ticker are two"
+        )
+        assert {row.token_id is None for row in active.rows} == {version == "v2" or not ids}
+        (past,) = (await client.recent("moonshots", type="past")).rows
+        assert (past.symbol, past.as_of, past.values["MOONSHOT_END_AT"]) == ("ETH", BEGIN, OVER)
+        cap, grade = ("MARKET_CAP", "TM_TRADER_GRADE") if version == "v2" else ("MARKET_CAP_USD", "TM_GRADE")
+        assert (past.values[cap], past.values[grade]) == (2e6, 88.5)
+
+
+@BOTH
+async def test_the_newest_list_of_an_index_is_whole_and_others_are_not_mixed_in(version):
+    async with vendor(version=version) as (made, client, _now):
+        made.publish(further())
+        found = {row.token_id: row.values["WEIGHT"] for row in (await client.latest("indices_holdings", id=5)).rows}
+        assert found == {3375: 60.0, 3306: 40.0}
+        assert (await client.latest("indices_holdings", id=6)).rows == ()
+        with pytest.raises(ValueError, match="needs id"):
+            await client.latest("indices_holdings")
 
 
 @given(
@@ -364,24 +359,3 @@ def test_windows_cover_every_day_of_every_token_once_and_no_answer_can_be_full(i
     wanted = {(token, since + timedelta(days=n)) for token in ids or {0} for n in range(days + 1)}
     assert len(seen) == len(set(seen))
     assert set(seen) == wanted
-
-
-def test_rows_that_were_really_seen_are_read():
-    signal = {
-        "TOKEN_ID": 3375, "TOKEN_NAME": "Bitcoin", "TOKEN_SYMBOL": "BTC", "DATE": "2025-04-10T00:00:00.000Z", "TRADING_SIGNAL": 0,
-        "TOKEN_TREND": -1, "TRADING_SIGNALS_RETURNS": 45098.7035, "HOLDING_RETURNS": 7559.6422, "TM_TRADER_GRADE": 26.48,
-        "TM_INVESTOR_GRADE": 58.23, "tm_link": "bitcoin", "TM_LINK": "https://app.tokenmetrics.com/undefined",
-    }  # fmt: skip
-    grades = {
-        "TOKEN_ID": 17528, "TOKEN_NAME": "BTC", "DATE": "2023-10-10", "TA_GRADE": 14.09, "QUANT_GRADE": 35.7,
-        "TM_TRADER_GRADE": 18.41, "TM_TRADER_GRADE_24H_PCT_CHANGE": 22.41,
-    }  # fmt: skip
-    candle = {
-        "TOKEN_ID": 3306, "TOKEN_NAME": "Ethereum", "TOKEN_SYMBOL": "ETH", "DATE": "2021-05-02T00:00:00.000Z", "OPEN": 2944.827239,
-        "HIGH": 2989.0, "LOW": 2854.18, "CLOSE": 2950.337798, "VOLUME": 138849600.0,
-    }  # fmt: skip
-    for endpoint, row in (("trading_signals", signal), ("trader_grades", grades), ("daily_ohlcv", candle)):
-        page = page_of(endpoint, [row])
-        assert (len(page.rows), page.aside) == (1, ()), page.aside
-    assert page_of("trading_signals", [signal]).rows[0].as_of == datetime(2025, 4, 10, tzinfo=UTC)
-    assert page_of("trader_grades", [grades]).rows[0].values["TM_TRADER_GRADE_24H_PCT_CHANGE"] == 22.41
