@@ -141,7 +141,7 @@ async def test_what_the_vendor_says_over_a_socket_is_decided_as_in_a_replay(endp
     strategy = load(name, parameters)
     since, until = datetime(2024, 2, 20, tzinfo=UTC), datetime(2024, 4, 20, tzinfo=UTC)
     if endpoint == "hourly_trading_signals":
-        until = datetime(2024, 2, 27, tzinfo=UTC)
+        until = datetime(2024, 2, 24, tzinfo=UTC)
     endpoints = (endpoint, "trading_signals") if name == "RegimeGate" else (endpoint,)
     stage = Stage(strategy, since=since, until=until, cash=Decimal(10_000), feeds=True, endpoints=endpoints)
     ended = await play(stage, tmp_path / "j.db")

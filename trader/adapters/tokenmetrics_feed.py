@@ -109,7 +109,7 @@ class TokenMetricsFeed:
     async def poll(self) -> datetime:
         """Ask for what is due; returns when something is due next."""
         for endpoint in self.feeding.endpoints:
-            turn = self.turns.setdefault(endpoint, Turn(self._first(endpoint)))
+            turn = self.turns.get(endpoint) or self.turns.setdefault(endpoint, Turn(self._first(endpoint)))
             if not turn.is_stopped and turn.due <= self.clock.now():
                 await self._ask(endpoint, turn)
         going = [one.due for one in self.turns.values() if not one.is_stopped]
