@@ -115,6 +115,7 @@ def feed(vendor, clock, store, lot, *, chance, warned, **more):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("seed", range(2))
 async def test_thirty_days_keep_all_of_it_once_and_stay_within_the_plan(seed, tmp_path):
     lot = Random(seed)
