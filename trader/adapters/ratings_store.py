@@ -196,6 +196,7 @@ class RatingsStore:
             select(ObservationRow)
             .where(ObservationRow.as_of >= min(days), ObservationRow.as_of <= max(days))
             .where(ObservationRow.asset.in_({one.asset for one in given}))  # type: ignore[attr-defined]
+            .where(ObservationRow.kind.in_({one.kind for one in given}))  # type: ignore[attr-defined]
             .order_by(ObservationRow.known_at, ObservationRow.id)  # type: ignore[arg-type]
         )
         return {(row.source, row.kind, row.asset, row.as_of): _plain(row) for row in session.exec(asked)}

@@ -160,20 +160,21 @@ class Vendor:
             return _no(400, f"{needs} is required")
         if path == "hourly-trading-signals" and "," in asked["token_id"]:
             return _no(422, "token_id must be one token")
+        part = slice((page - 1) * limit, page * limit)
         if path == "tokens":
-            rows = self._listing(version, asked)
-        elif path in INSTANTS or path in {"moonshot-tokens", "indices-holdings"}:
-            rows = [self._written(version, path, one) for one in self._listed(path, asked, now_ms)]
+            return _yes(self._listing(version, asked)[part])
+        if path in INSTANTS or path in {"moonshot-tokens", "indices-holdings"}:
+            found = self._listed(path, asked, now_ms)
         elif path in DATED | SHOWN_DATE | {"fundamental-grade"} or path in self._paths:
             begin, end = ("startDate", "endDate") if version == "v2" else ("start_date", "end_date")
             span = self._span(asked.get(begin), asked.get(end))
             if span is None:
                 return _no(400, "the range must not exceed 29 days")
-            rows = [self._written(version, path, one) for one in self._seen(path, asked, span, now_ms)]
+            found = self._seen(path, asked, span, now_ms)
         else:
             self.unknown.append(f"{version} {path}")
             return _no(404, "Not Found")
-        return _yes(rows[(page - 1) * limit : page * limit])
+        return _yes([self._written(version, path, one) for one in found[part]])
 
     def _span(self, since: str | None, until: str | None) -> tuple[date | None, date | None] | None:
         """The asked days, None where they are too many."""
