@@ -1,7 +1,5 @@
 """Fetching ratings from a loopback vendor as a person does, and asking what was known when."""
 
-import asyncio
-import json
 import re
 import subprocess
 import sys
@@ -9,7 +7,7 @@ import sys
 import pytest
 
 from tests.services.parts import free_port, wait_for
-from tests.services.vendor import CONFIG, ROOT, RUN, caller, config, vendor
+from tests.services.vendor import CONFIG, ROOT, caller, config, vendor
 from trader.adapters.ratings_store import RatingsStore
 from trader.demo_vendor import KEY
 
@@ -73,129 +71,6 @@ def test_what_goes_wrong_is_said_with_what_helps(tmp_path, run):
     path.write_text("version: 1\nasets: {}\n")
     assert "did you mean assets" in run("ratings", "list", path, code=2)
     assert "write a day" in run("ratings", "pull", config(path, 1), "--since", "soon", code=2)
-
-
-KINDS = """\
-version: 1
-key: {key}
-url: "http://127.0.0.1:{port}"
-credits: 10000
-apart: 0.001s
-assets: {{BTC/USDT: 3375, ETH/USDT: 3306, SOL/USDT: 3988}}
-endpoints: [hourly_trading_signals, moonshots, indices_holdings, sentiments, tm_grade, quantmetrics, market_metrics]
-indices: {{index_weight: 1}}
-store: ratings.db
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("api", ["v2", "v3"])
-def test_what_is_not_daily_is_fed_over_a_socket_and_shown(tmp_path, run, api):
-
-    from trader.adapters.clock import SystemClock
-    from trader.adapters.tokenmetrics_feed import TokenMetricsFeed
-    from trader.ratings import client_of, fed, feeding_of, store_of
-
-    path = tmp_path / "vendor.yaml"
-
-    async def ask():
-        settings, clock, warned = fed(path), SystemClock(), []
-        with store_of(settings, tmp_path) as store:
-            client = client_of(settings, tmp_path, store, clock)
-            one = TokenMetricsFeed(client, store, clock, feeding_of(settings), warn=warned.append)
-            news = await one.news()
-            again = len(await one.news())
-            await client.close()
-        return (
-            [json.loads(message.body) for message in news],
-            again,
-            {n: turn.trouble for n, turn in one.turns.items()},
-            warned,
-        )
-
-    with vendor() as port:
-        path.write_text(KINDS.format(port=port, key=KEY) + f"api: {api}\n")
-        said, again, stopped, warned = asyncio.run(ask())
-        assert again == len(said), "what nobody kept comes again, and nothing is asked twice"
-        kinds = {one["kind"]: message["type"] for message in said for one in message["signals"]}
-        wanted = {
-            "hourly_trend": "state",
-            "index_weight": "rating",
-            "sentiment": "rating",
-            "tm_grade_now": "rating",
-            "regime": "state",
-        }
-        assert kinds.items() >= wanted.items(), kinds
-        assert set(kinds) <= {*wanted, "hourly_flip", "moonshot", "regime_flip", "quant_grade_now"}
-        assert set(stopped.values()) == {""}
-        assert any("which is not mapped" in what for what in warned)
-        listed = run("ratings", "list", path)
-        assert re.search(r"BTC/USDT +hourly_trend +\S+ \S+ +\S+ \S+ +\d+ +\d+ +0 ", listed), listed
-        assert re.search(r"MARKET +sentiment ", listed)
-        assert re.search(r"index_weight .* +1 +- +0 ", listed), "a list has no gaps"
-        assert "were set aside" in listed
-        assert re.search(r"hourly_trend +\S+ \d\d:\d\d ", run("ratings", "show", path))
-        said = run("ratings", "pull", path, *SPAN, "--yes")
-        assert (
-            "no history there: hourly_trading_signals, moonshots, indices_holdings, sentiments, tm_grade, quantmetrics"
-            in said
-        )
-        assert "5 requests" in said, "market_metrics has one"
-    path.write_text(path.read_text().replace(", market_metrics", ""))
-    assert "no history there" in run("ratings", "pull", path, *SPAN, "--yes", code=2)
-
-
-def test_hours_that_are_missing_are_named_as_hours(tmp_path, run):
-    from datetime import UTC, datetime, timedelta
-
-    from trader.core.observations import Observation
-
-    path = config(tmp_path / "vendor.yaml", 1)
-    store = RatingsStore(tmp_path / "ratings.db")
-    hours = [datetime(2024, 3, 1, n, tzinfo=UTC) for n in (0, 1, 2, 6, 7)]
-    for kind, type_ in (("hourly_trend", "state"), ("hourly_flip", "event"), ("moonshot", "state")):
-        store.append(
-            [
-                Observation(
-                    "tokenmetrics", kind, type_, "BTC/USDT", at, 1.0, at + timedelta(hours=1), at + timedelta(hours=1)
-                )
-                for at in hours
-            ]
-        )
-    store.close()
-    assert run("ratings", "gaps", path, "BTC/USDT") == "hourly_trend: 2024-03-01 03:00 to 2024-03-01 05:00 (3 hours)\n"
-    listed = run("ratings", "list", path)
-    assert re.search(r"hourly_trend +2024-03-01 +2024-03-01 07:00 +5 +3 +0 ", listed)
-    assert re.search(r"moonshot +2024-03-01 +2024-03-01 07:00 +5 +- +0 ", listed)
-
-
-def test_a_plan_that_is_too_small_is_said_before_anything_is_asked(tmp_path, run):
-    path, vendor_file = tmp_path / "run.yaml", tmp_path / "vendor.yaml"
-    path.write_text(RUN.format(port=1))
-    many = ", ".join(f"A{n}/USDT: {n}" for n in range(1, 31))
-    text = KINDS.format(port=1, key=KEY).replace("BTC/USDT: 3375, ETH/USDT: 3306, SOL/USDT: 3988", many)
-    vendor_file.write_text(text)
-    for words in (("check", path), ("run", path, "--live")):
-        said = run(*words, code=2)
-        for part in (
-            "vendor.yaml: credits:",
-            "takes 23,220 credits a month",
-            "includes 10,000",
-            "30 tokens hourly = 21,600 a month",
-        ):
-            assert part in said, said
-    vendor_file.write_text(text + "polls: {hourly_trading_signals: 4h, sentiments: 1d}\n")
-    assert "fed runs TopRated" in run("check", path)
-    for line, part in (
-        ("polls: {trading_signals: 4h}", "trading_signals is not asked for"),
-        ("polls: {sentiments: 5s}", "too often"),
-        ("weight_unit: share", "allowed are percent, fraction"),
-        ("position: maybe", "allowed are plain, binary, unused"),
-    ):
-        vendor_file.write_text(text + line + "\n")
-        assert part in run("check", path, code=2)
-    vendor_file.write_text(text.replace("indices: {index_weight: 1}\n", ""))
-    assert "write indices: {index_weight: ID}" in run("check", path, code=2)
 
 
 MAP = """\

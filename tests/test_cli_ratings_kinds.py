@@ -7,15 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.test_cli_ratings import RUN, SPAN, config, run, vendor
+from tests.services.vendor import KEY, RUN, caller, config, vendor
+from tests.test_cli_ratings import SPAN
 from trader.adapters.clock import SystemClock
 from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.tokenmetrics_feed import TokenMetricsFeed
 from trader.core.observations import Observation
-from trader.demo_vendor import KEY
 from trader.ratings import client_of, fed, feeding_of, store_of
-
-__all__ = ["run"]  # a fixture
 
 KINDS = """\
 version: 1
@@ -28,6 +26,11 @@ endpoints: [hourly_trading_signals, moonshots, indices_holdings, sentiments, tm_
 indices: {{index_weight: 1}}
 store: ratings.db
 """
+
+
+@pytest.fixture
+def run(capsys):
+    return caller(capsys)
 
 
 @pytest.mark.slow
@@ -46,7 +49,7 @@ def test_what_is_not_daily_is_fed_over_a_socket_and_shown(tmp_path, run, api):
         return (
             [json.loads(message.body) for message in news],
             again,
-            {n: turn.stopped for n, turn in one.turns.items()},
+            {n: turn.trouble for n, turn in one.turns.items()},
             warned,
         )
 
