@@ -10,6 +10,7 @@ from trader.cli import app
 from trader.core.risk import Limits, never_fits
 from trader.core.strategy import Quote, Units
 from trader.intake import secrets_of
+from trader.ratings import fed, feeding_of
 from trader.run_settings import load_run
 from trader.settings import SettingsError
 
@@ -104,3 +105,11 @@ def test_every_secret_of_a_run_is_known_so_that_none_is_written(tmp_path):
     path.write_text(EXAMPLE.read_text() + intake + account)
     found = secrets_of(load_run(path)[0], tmp_path)
     assert sorted(found) == [f"canary{one}" for one in ("%40pg", "-api", "-key", "-mq", "-sig", "-venue", "@pg")]
+
+
+def test_a_day_that_is_not_over_is_acted_on_only_where_that_is_asked_for(tmp_path):
+    path = tmp_path / "vendor.yaml"
+    path.write_text("version: 1\nkey: k\nassets: {BTC/USDT: 3375}\n")
+    assert not feeding_of(fed(path)).provisional
+    path.write_text(path.read_text() + "provisional: true\n")
+    assert feeding_of(fed(path)).provisional

@@ -81,7 +81,7 @@ def feeding_of(settings: Vendor) -> Feeding:
     feeding = Feeding(
         settings.ids, settings.endpoints, lag=_span(settings.lag), hourly_lag=_span(settings.hourly_lag),
         polls={one: _span(each) for one, each in settings.polls.items()}, indices=settings.indices, position=settings.position,
-        weight_unit=settings.weight_unit,
+        weight_unit=settings.weight_unit, provisional=settings.provisional,
     )  # fmt: skip
     try:
         check_plan(feeding, settings.credits, settings.limit)

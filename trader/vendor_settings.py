@@ -84,6 +84,9 @@ class Vendor(Layout):
         "plain",
         description="how the hourly POSITION is read: -1, 0, 1 as it comes; 0 and 1, where 0 is short; not at all",
     )
+    provisional: bool = Field(
+        False, description="rows of a day that is not over are handed on while the bot runs; they can still change"
+    )
     allow: Names | None = Field(None, description="fields that are unknown here and may be left out")
     store: File = Field(Path("../state/ratings.db"), description="where what was seen is kept")
 
