@@ -127,7 +127,7 @@ def test_a_report_named_in_the_file_lies_beside_it(run, tmp_path):
         ("top: 3", "top: .nan", ["top = nan"]),
         ("top: 3", "exits: [{fal_by: 0.1}]", ["parameters.exits", "did you mean fall_by?"]),
         ("derived_trader", "derived_tradre", ["backtest.yaml:3", "parameters.kind", "'derived_tradre'", "did you mean derived_trader?"]),
-        ("kind: derived_trader, ", "", ["backtest.yaml:3:12", "trader_grade", "there are derived_quant"]),
+        ("kind: derived_trader, ", "", ["backtest.yaml:3:12", "trader_grade", "there are derived_moonshot"]),
         ("TopRated", "TopRted", ["backtest.yaml:3:12", "strategy.name", "did you mean TopRated?"]),
         ("TopRated", "nowhere:Mine", ["strategy.name", "nowhere", "module:Class"]),
         ("TopRated", "mine.py:Mine", ["strategy.name", "mine.py"]),

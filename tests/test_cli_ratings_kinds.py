@@ -55,7 +55,7 @@ def test_what_is_not_daily_is_fed_over_a_socket_and_shown(tmp_path, run, api):
 
     with vendor() as port:
         path.write_text(KINDS.format(port=port, key=KEY) + f"api: {api}\n")
-        said, again, stopped, warned = asyncio.run(ask())
+        said, again, troubles, warned = asyncio.run(ask())
         assert again == len(said), "what nobody kept comes again, and nothing is asked twice"
         kinds = {one["kind"]: message["type"] for message in said for one in message["signals"]}
         wanted = {
@@ -67,7 +67,7 @@ def test_what_is_not_daily_is_fed_over_a_socket_and_shown(tmp_path, run, api):
         }
         assert kinds.items() >= wanted.items(), kinds
         assert set(kinds) <= {*wanted, "hourly_flip", "moonshot", "regime_flip", "quant_grade_now"}
-        assert set(stopped.values()) == {""}
+        assert set(troubles.values()) == {""}
         assert any("which is not mapped" in what for what in warned)
         listed = run("ratings", "list", path)
         assert re.search(r"BTC/USDT +hourly_trend +\S+ \S+ +\S+ \S+ +\d+ +\d+ +0 ", listed), listed
