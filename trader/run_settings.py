@@ -3,6 +3,7 @@
 Paper is the default; money needs `live: true` here and a flag at the command line.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -148,9 +149,17 @@ def load_run(path: Path) -> tuple[Run, Strategy]:
     try:
         strategy = load_strategy(settings.strategy.name, settings.strategy.parameters)
     except StrategyLoadError as error:
-        raise SettingsError(f"{document.where(('strategy',))} {error}") from error
+        place = strategy_place(str(error), settings.strategy.parameters)
+        raise SettingsError(f"{document.where(place)} {'.'.join(place)}: {error}") from error
     _check_limits(settings, strategy, document)
     return settings, strategy
+
+
+def strategy_place(said: str, parameters: Mapping[str, object]) -> tuple[str, ...]:
+    """The key that an error of a strategy is about: the parameter that it names, else the strategy's name."""
+    words = [*re.findall(r"parameter '(\w+)'", said), *re.findall(r"^\w+: (\w+)", said)]
+    named = next((word for word in words if word in parameters), None)
+    return ("strategy", "name") if named is None else ("strategy", "parameters", named)
 
 
 def differences(before: Run, after: Run) -> list[str]:
@@ -197,6 +206,7 @@ def _check_limits(settings: Run, strategy: Strategy, document: Document) -> None
     size = largest_size(strategy)
     reason = None if size is None else never_fits(size, limits, settings.capital)
     if reason is not None:
+        named = next((one for one in LimitsChoice.model_fields if one in reason), "")
         raise SettingsError(
-            f"{document.where(('limits',))} limits: {reason}; raise the limit or make {type(strategy).__name__} smaller"
+            f"{document.where(('limits', named))} limits: {reason}; raise the limit or make {type(strategy).__name__} smaller"
         )

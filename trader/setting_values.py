@@ -4,6 +4,7 @@ Plain functions that know neither files nor models; `settings.py` puts them into
 """
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
@@ -11,6 +12,9 @@ from pathlib import Path
 
 from trader.core.instants import duration
 
+QUOTE = "USDT"  # the money that is counted in
+MONEY = rf"^\s*\d[\d_,]*(\.\d+)?\s*{QUOTE}\s*$"
+_MONEY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]{2,6})\s*")
 _PERCENT = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*%\s*")
 
 
@@ -37,6 +41,24 @@ def percent(value: object) -> object:
     """`10%` as 0.1; anything else as it is."""
     match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
     return float(match[1]) / 100 if match else value
+
+
+def money(value: object) -> object:
+    """An amount over 0: a number, or one with the money it is in, such as `250 USDT`."""
+    plain = amount(value)
+    if isinstance(plain, bool) or not isinstance(plain, int | float) or not 0 < plain < math.inf:
+        raise ValueError(f"allowed is a finite amount over 0, such as 250 or 250 {QUOTE}")
+    return float(plain)
+
+
+def amount(value: object) -> object:
+    """`250 USDT` as 250.0; anything else as it is; another money is refused."""
+    match = _MONEY.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return value
+    if match[2] != QUOTE:
+        raise ValueError(f"{match[2]} is another money; money is counted in {QUOTE} here: write 250 {QUOTE}, or 250")
+    return float(re.sub("[_,]", "", match[1]))
 
 
 def time_span(value: object) -> object:
@@ -126,13 +148,18 @@ def version(value: object) -> object:
     raise ValueError("allowed is 1, the layout this program reads")
 
 
-def without_percents(value: object) -> object:
-    """The same parameters with every `10%` as 0.1."""
+def plainly(value: object) -> object:
+    """The same parameters with every `10%` as 0.1 and, after `quote:`, `250 USDT` as 250.0."""
     if isinstance(value, Mapping):
-        return {key: without_percents(one) for key, one in value.items()}
+        return {key: money_in(one) if key == "quote" else plainly(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [without_percents(one) for one in value]
+        return [plainly(one) for one in value]
     return percent(value)
+
+
+def money_in(value: object) -> object:
+    """What stands behind `quote:` in a strategy's parameters."""
+    return amount(value) if isinstance(value, str) else plainly(value)
 
 
 def near(text: str, allowed: Iterable[str]) -> str:
