@@ -49,12 +49,20 @@ def check(file: AnyConfig) -> None:
 
 
 def _run(file: Path) -> str:
+    from trader.configurations import read
     from trader.ratings import fed
     from trader.run_settings import load_run
+    from trader.settings import SettingsError
 
     settings, strategy = load_run(file)
     if settings.intake.ratings is not None:
-        fed((file.parent / settings.intake.ratings).resolve())
+        vendor = (file.parent / settings.intake.ratings).resolve()
+        if not vendor.is_file():
+            where = read(file)[1].where(("intake", "ratings"))
+            raise SettingsError(
+                f"{where} intake.ratings: {vendor}: no such file; relative paths count from the folder of {file}"
+            )
+        fed(vendor)
     money = "real money" if settings.live else "paper"
     return (
         f"{settings.name} runs {type(strategy).__name__} on {settings.venue} ({money}), "

@@ -15,6 +15,7 @@ from trader.core.instants import duration
 QUOTE = "USDT"  # the money that is counted in
 MONEY = rf"^\s*\d[\d_,]*(\.\d+)?\s*{QUOTE}\s*$"
 _MONEY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]{2,6})\s*")
+_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdwSMHDW])[a-z]+\s*$")  # `2 hours`
 _PERCENT = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*%\s*")
 
 
@@ -24,7 +25,11 @@ def number(allowed: str, fits: Callable[[float], bool], *, as_percent: bool = Tr
     def read(value: object) -> object:
         plain = percent(value) if as_percent else value
         if isinstance(plain, bool) or not isinstance(plain, int | float) or not fits(plain):
-            raise ValueError(f"allowed is {allowed}")
+            percents = (
+                as_percent and plain is value and isinstance(value, int | float) and fits(value / 100) and value > 1
+            )
+            hint = f"did you mean {value:g}%? " if percents else ""
+            raise ValueError(f"{hint}allowed is {allowed}")
         return float(plain)
 
     return read
@@ -68,8 +73,13 @@ def time_span(value: object) -> object:
     except ValueError:
         nanoseconds = -1
     if nanoseconds < 0:
-        raise ValueError("allowed is a duration, such as 0s, 90s, 15m, 2h, 1d or 1w")
+        raise ValueError(f"{_span_meant(value)}allowed is a duration, such as 0s, 90s, 15m, 2h, 1d or 1w")
     return value
+
+
+def _span_meant(value: object) -> str:
+    match = _SPAN.match(value) if isinstance(value, str) else None
+    return f"did you mean {match[1]}{match[2].lower()}? " if match else ""
 
 
 def instant(value: object) -> object:
@@ -122,14 +132,40 @@ def paths(value: object) -> object:
     return tuple(map(path, value)) if isinstance(value, list | tuple) and value else (path(value),)
 
 
-def names(value: object) -> object:
-    """A list of asset names, each once."""
-    if not isinstance(value, list | tuple) or not value or not all(isinstance(one, str) and one for one in value):
-        raise ValueError("allowed is a list of asset names, such as [BTC, ETH]")
-    twice = [one for index, one in enumerate(value) if one in value[:index]]
-    if twice:
-        raise ValueError(f"{twice[0]} stands twice; allowed is each asset once")
-    return tuple(value)
+def names_of(what: str, example: str) -> Callable[[object], object]:
+    """A list of names, each once."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, list | tuple) or not value or not all(isinstance(one, str) and one for one in value):
+            example_ = f"[{value}]" if isinstance(value, str) and value.strip() else example
+            raise ValueError(f"allowed is a list of {what}, such as {example_}")
+        twice = [one for index, one in enumerate(value) if one in value[:index]]
+        if twice:
+            raise ValueError(f"{twice[0]} stands twice; allowed is each once")
+        return tuple(value)
+
+    return read
+
+
+names = names_of("asset names", "[BTC, ETH]")
+
+
+def truth(value: object) -> object:
+    """True or false, as YAML writes them."""
+    if not isinstance(value, bool):
+        raise ValueError("allowed are true and false")
+    return value
+
+
+def matching(pattern: str, allowed: str) -> Callable[[object], object]:
+    """A text of a form."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(f"allowed is {allowed}")
+        return value
+
+    return read
 
 
 def columns(value: object) -> object:

@@ -7,6 +7,7 @@ file, line, key, value, what is allowed and the nearest spelling. It builds noth
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -304,7 +305,7 @@ def _problem(document: Document, details: ErrorDetails, model: type[BaseModel]) 
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = re.sub(r"(?<=://)[^@\s']*(?=@)", "***", repr(value))
     return text if len(text) <= 80 else text[:77] + "..."
 
 
