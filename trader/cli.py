@@ -13,6 +13,7 @@ import typer
 
 from trader.cli_backtest import register as register_backtests
 from trader.cli_config import register as register_config
+from trader.cli_doctor import register as register_doctor
 from trader.cli_run import register
 from trader.output import INTERNAL, Failure
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 
 register_backtests(app)
 register_config(app)
+register_doctor(app)
 register(app)
 
 

@@ -140,11 +140,20 @@ class Gate:
         except NetworkError:
             raise
         except BaseError:
-            return KeyView(None, None, (), addresses, symbols, note="gate shows the rights of a main account's keys only")
+            return KeyView(
+                None, None, (), addresses, symbols, note="gate shows the rights of a main account's keys only"
+            )
         rows = [rows] if isinstance(rows, dict) else rows
         own = [row for row in rows if row.get("key") == exchange.apiKey] or rows
         if len(own) != 1:
-            return KeyView(None, None, (), addresses, symbols, note=f"gate lists {len(own)} keys and does not say which of them asks")
+            return KeyView(
+                None,
+                None,
+                (),
+                addresses,
+                symbols,
+                note=f"gate lists {len(own)} keys and does not say which of them asks",
+            )
         perms = {str(one["name"]): bool(one.get("read_only")) for one in own[0].get("perms") or ()}
         rights = tuple(f"{name} (read)" if reads else name for name, reads in perms.items())
         made = str(own[0].get("created_at") or "").partition(".")[0]

@@ -144,9 +144,16 @@ class Mexc:
     async def key_view(self, exchange: Any) -> KeyView:  # noqa: ANN401
         """What the account may; of the key itself MEXC shows neither rights nor addresses nor its end."""
         found = await exchange.spotPrivateGetAccount()
-        withdraws = None if found.get("canWithdraw") else False  # an account that may withdraw does not mean that the key may
+        withdraws = (
+            None if found.get("canWithdraw") else False
+        )  # an account that may withdraw does not mean that the key may
         rights = tuple(map(str, found.get("permissions") or ()))
-        return KeyView(bool(found.get("canTrade")), withdraws, rights, note="mexc shows what the account may, not what this key may")
+        return KeyView(
+            bool(found.get("canTrade")),
+            withdraws,
+            rights,
+            note="mexc shows what the account may, not what this key may",
+        )
 
     def instrument(self, market: dict[str, Any], asset: str) -> Instrument:
         """A market's rules; fees are paid in quote money."""

@@ -90,9 +90,11 @@ async def reach(broker: Broker) -> None:
             granted = await client.subscribe(broker.topic, qos=1)
     except (aiomqtt.MqttError, OSError) as error:
         raise MqttDownError(f"mqtt {broker.host}:{broker.port}: {error}") from error
-    codes = [int(getattr(one, "value", one)) for one in granted or ()]
+    codes = [one if isinstance(one, int) else one.value for one in granted or ()]
     if not codes or min(codes) < 1 or max(codes) >= REFUSED:
-        raise MqttDownError(f"mqtt {broker.host}:{broker.port}: {broker.topic} is not granted with QoS 1 (codes {codes})")
+        raise MqttDownError(
+            f"mqtt {broker.host}:{broker.port}: {broker.topic} is not granted with QoS 1 (codes {codes})"
+        )
 
 
 class MqttDownError(Exception):
