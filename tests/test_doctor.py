@@ -6,10 +6,10 @@ import os
 import shutil
 import sqlite3
 import stat
-from collections import namedtuple
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import NamedTuple
 
 import pytest
 from typer.testing import CliRunner
@@ -40,6 +40,12 @@ limits: {{weight_per_asset: 60%}}
 account: {{url: "{url}", key_file: key, secret_file: secret}}
 state: state
 """
+
+
+class Disk(NamedTuple):
+    """What is left of a disk."""
+
+    free: int
 
 
 @pytest.fixture
@@ -126,7 +132,7 @@ async def test_the_clock_is_compared_with_the_venues(folder, venue, skew_ms, sta
 
 
 async def test_a_slow_venue_is_told(folder):
-    async with loopback("gate", {"do": "slow", "when": "GET /api/v4/spot/time", "seconds": 1.2}) as it:
+    async with loopback("gate", {"do": "slow", "on": "GET /spot/time", "seconds": 1.2}) as it:
         path = written(folder, it.server.url)
         row = (await rows_of(path))["venue"]
         assert row.state == "warn"
@@ -331,9 +337,8 @@ async def test_the_state_folder_and_the_disk(folder, monkeypatch):
             state.chmod(mode)
             assert (await rows_of(path))["state folder"].state == expected
         state.chmod(0o700)
-        usage = namedtuple("usage", "total used free")
         for free, expected in ((10**11, "ok"), (10**9, "warn"), (10**7, "fail")):
-            monkeypatch.setattr(doctor_house.shutil, "disk_usage", lambda _, free=free: usage(free, 0, free))
+            monkeypatch.setattr(doctor_house.shutil, "disk_usage", lambda _, free=free: Disk(free))
             assert (await rows_of(path))["disk"].state == expected
     (folder / "other").mkdir()
     shutil.rmtree(folder / "state")
@@ -426,11 +431,11 @@ async def test_a_broker_that_refuses_the_password_or_the_topic_is_told(folder, t
 
     from tests.services.parts import program, wait_for
 
-    subprocess.run([program("mosquitto_passwd"), "-b", "-c", home / "passwords", "bot", "canary-mq"], check=True)
+    subprocess.run([program("mosquitto_passwd"), "-b", "-c", home / "passwords", "bot", "canary-mq"], check=True)  # noqa: ASYNC221
     (home / "acl").write_text("user bot\ntopic read trader/v1/signals/#\n")
     user = "user root\n" if os.getuid() == 0 else ""
     (home / "mosquitto.conf").write_text(f"listener {broker.port} 127.0.0.1\n{guarded}{user}")
-    process = subprocess.Popen([program("mosquitto"), "-c", str(home / "mosquitto.conf")], stdout=-3, stderr=-3)
+    process = subprocess.Popen([program("mosquitto"), "-c", str(home / "mosquitto.conf")], stdout=-3, stderr=-3)  # noqa: ASYNC220
     try:
         await asyncio.to_thread(wait_for, broker.port)
         for password, expected in (("canary-mq", "ok"), ("canary-wrong", "fail")):

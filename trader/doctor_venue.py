@@ -58,6 +58,7 @@ async def venue_rows(
         rows += key_rows
         if not is_up:
             return [*rows, *(skip(name, "the venue is not reached") for name in ("symbols", "minimum size"))]
+        await public.prepare()
         if instruments is None:
             instruments = await public.instruments(patient.settings.assets)
         rows.append(_symbols(patient, instruments, pairs))
