@@ -5,8 +5,6 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import NamedTuple
 
-import pytest
-
 from tests.contracts.worlds import KEY, SECRET, loopback
 from trader.doctor import examine
 from trader.run_settings import load_run
@@ -32,8 +30,7 @@ class Disk(NamedTuple):
     free: int
 
 
-@pytest.fixture
-def folder(tmp_path):
+def healthy(tmp_path):
     """A folder with key and secret as they should be."""
     for name, text in (("key", KEY), ("secret", SECRET)):
         (tmp_path / name).write_text(text + "\n")

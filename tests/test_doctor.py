@@ -5,11 +5,16 @@ import stat
 import pytest
 
 from tests.contracts.worlds import loopback
-from tests.patients import KEY, MARK, SECRET, folder, rows_of, states, world, written  # noqa: F401
+from tests.patients import KEY, MARK, healthy, rows_of, states, world, written
 from tests.services.parts import free_port
 from trader.finding import code_of
 from trader.key_binding import KeyChangedError, bind, binding_of, bound, hold
 from trader.run_settings import load_run, state_folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return healthy(tmp_path)
 
 
 @pytest.mark.parametrize("venue", ["gate", "mexc"])

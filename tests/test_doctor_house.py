@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-from tests.patients import KEY, MARK, SECRET, Disk, folder, rows_of, states, world, written  # noqa: F401
+from tests.patients import KEY, SECRET, Disk, healthy, rows_of, world, written
 from tests.services.parts import Mosquitto, Postgres, free_port
 from trader import doctor_house
 from trader.adapters.journal_sqlite import SqliteJournal
@@ -20,6 +20,12 @@ from trader.doctor_feeds import database_rows, vendor_rows
 from trader.finding import code_of
 from trader.run_settings import load_run, state_folder
 from trader.runtime.control import Control, socket_of
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return healthy(tmp_path)
+
 
 # This machine
 
