@@ -86,6 +86,14 @@ async def test_a_daemon_that_runs_is_told_and_a_long_path_too(folder):
         assert (await rows_of(path))["socket"].state == "warn"
 
 
+@pytest.mark.parametrize(("age", "state"), [("4s", "warn"), ("10s", "ok")])
+def test_a_price_that_must_be_fresher_than_it_is_asked_for_is_told(folder, age, state):
+    path = written(
+        folder, "http://127.0.0.1:9", "gate", ("weight_per_asset: 60%", f"weight_per_asset: 60%, price_age: {age}")
+    )
+    assert doctor_house.limits_row(load_run(path)[0]).state == state
+
+
 # Database, broker, vendor
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trader.core.view import Strategy
 from trader.doctor_feeds import broker_row, database_rows, vendor_rows
-from trader.doctor_house import bars_row, daemon_rows, secret_rows, state_rows
+from trader.doctor_house import daemon_rows, limits_row, secret_rows, state_rows
 from trader.doctor_venue import Patient, venue_rows
 from trader.finding import Finding
 from trader.run_settings import Run, state_folder
@@ -25,6 +25,6 @@ async def examine(settings: Run, strategy: Strategy, path: Path, *, binds: bool 
     rows += await database_rows(settings, folder)
     rows.append(await broker_row(settings, path.parent))
     rows += await venue_rows(patient, binds=binds)
-    rows.append(bars_row(settings))
+    rows.append(limits_row(settings))
     rows += vendor_rows(settings, path.parent)
     return rows

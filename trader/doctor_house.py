@@ -13,6 +13,7 @@ from trader.runtime.control import PATH_BYTES, Command, NoDaemonError, ask, sock
 
 DISK_FAIL, DISK_WARN = 200_000_000, 2_000_000_000
 ASK_SECONDS = 5.0
+QUIET_SECONDS = 5  # after which a silent stream's price is asked for (docs/live.md)
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -113,11 +114,10 @@ async def daemon_rows(settings: Run, folder: Path) -> list[Finding]:
     return rows
 
 
-def bars_row(settings: Run) -> Finding:
-    """Limits that the pace of the bars can never satisfy."""
+def limits_row(settings: Run) -> Finding:
+    """Limits beside the pace of the market; sizes that a limit never lets through were refused when the file was read."""
     age = settings.limits.price_age
-    if age is not None and duration(age) < 5 * SECOND:
-        return fail(
-            "limits", f"price_age = {age} is shorter than prices take to come", "give limits.price_age 10s or more"
-        )
+    if age is not None and duration(age) < QUIET_SECONDS * SECOND:
+        found = f"price_age = {age}: a market that is quiet for {QUIET_SECONDS} s is asked only then, and orders are refused until it answers"
+        return warn("limits", found, "give limits.price_age 10s or more")
     return ok("limits", "the strategy's largest size is under every limit that is given")
