@@ -237,7 +237,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
         (("backtest",), "config"),
         (("backtest", "none.yaml"), "no such file"),
         (("backtest", "none.yaml", "--jsn", "x"), "--json"),
-        (("schema", "live"), "allowed are backtest, run, ratings and signal"),
+        (("schema", "live"), "allowed are run, backtest, ratings, import and signal"),
     ],
 )
 def test_a_wrong_command_line_is_exit_code_2_with_a_hint(run, arguments, part):
@@ -251,7 +251,7 @@ def test_our_own_mistake_is_exit_code_5_and_one_line(run, monkeypatch):
     def broken() -> list[dict[str, object]]:
         raise RuntimeError("a wheel\ncame off")
 
-    monkeypatch.setattr(cli, "_listed", broken)
+    monkeypatch.setattr("trader.bundled.listed", broken)
     code, out, err = run("strategies")
     assert (code, out) == (5, "")
     assert err.startswith("error: internal: RuntimeError: a wheel came off; please report it")

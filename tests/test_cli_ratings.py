@@ -67,7 +67,7 @@ def test_what_goes_wrong_is_said_with_what_helps(tmp_path, run):
         True,
     ), said
     path.write_text(CONFIG.format(port=1, api="v2", key=KEY, plan=1).replace("ETH/USDT: 3306", "ETH/USDT: 3375"))
-    assert "token 3375 is given to several assets" in run("ratings", "list", path, code=2)
+    assert "token 3375 is given to BTC/USDT and ETH/USDT" in run("ratings", "list", path, code=2)
     path.write_text("version: 1\nasets: {}\n")
     assert "did you mean assets" in run("ratings", "list", path, code=2)
     assert "write a day" in run("ratings", "pull", config(path, 1), "--since", "soon", code=2)

@@ -28,6 +28,7 @@ from trader.core.records import MountStarted
 from trader.core.risk import Gate, Limits
 from trader.core.view import Strategy
 from trader.intake import keys_of, rules_of, secrets_of, sources_of, vouch
+from trader.key_binding import hold
 from trader.ports import Clock, Journal, Venue
 from trader.ratings import fed
 from trader.run_settings import Run, differences, load_run, secret_of, state_folder
@@ -256,7 +257,7 @@ def _tell_changes(settings: Run, path: Path, log: Log) -> None:
 
 
 def run(settings: Run, strategy: Strategy, path: Path, *, is_shadow: bool, level: str = "info") -> None:
-    """Run the daemon under its supervisor until it is told to end; raises SettingsError, AlreadyRunningError and LeaseLostError."""
+    """Run the daemon under its supervisor until it is told to end; raises SettingsError, AlreadyRunningError, KeyChangedError and LeaseLostError."""
     if settings.intake.ratings is not None:
         fed((path.parent / settings.intake.ratings).resolve())
     folder = _folder(settings, path, is_shadow=is_shadow)
@@ -265,6 +266,8 @@ def run(settings: Run, strategy: Strategy, path: Path, *, is_shadow: bool, level
     set_up(secrets_of(settings, path.parent), level=level)
     log = Log()
     try:
+        if settings.venue != "paper" and not is_shadow:
+            hold(settings, path.parent, folder)
         asyncio.run(_supervised(settings, strategy, path, is_shadow=is_shadow, log=log))
     finally:
         lock.release()

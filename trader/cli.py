@@ -4,19 +4,18 @@ Heavy rooms are imported inside the commands, so that `trader --help` answers at
 prints; it decides nothing.
 """
 
-import dataclasses
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from trader.cli_backtest import register as register_backtests
+from trader.cli_config import register as register_config
+from trader.cli_doctor import register as register_doctor
 from trader.cli_run import register
-from trader.output import INTERNAL, Failure, plain
+from trader.output import INTERNAL, Failure
 
 CODES = "Exit codes: 0 done, 2 bad input, 3 not ready, 4 refused, 5 internal error."
 ISSUES = "please report it with the output of the same command and --debug"
@@ -31,6 +30,8 @@ app = typer.Typer(
 
 
 register_backtests(app)
+register_config(app)
+register_doctor(app)
 register(app)
 
 
@@ -90,7 +91,9 @@ def strategies(
       trader strategies
       trader strategies --json
     """
-    listed = _listed()
+    from trader.bundled import listed as bundled
+
+    listed = bundled()
     if as_json:
         print(json.dumps({"version": 1, "strategies": listed}, indent=2))
         return
@@ -108,119 +111,12 @@ def strategies(
     print("A class of your own: name it module:Class or path/to/file.py:Class in the YAML file (docs/strategies.md).")
 
 
-@app.command(epilog=CODES)
-def schema(
-    what: Annotated[str, typer.Argument(help="Which: backtest, run, ratings or signal.", show_default=False)],
-) -> None:
-    """Print the JSON Schema of a configuration file, for editors, or of a message, for those who send them.
-
-    \b
-    Examples:
-      trader schema backtest > config/backtest.schema.json
-      trader schema run > config/run.schema.json
-      trader schema ratings > config/ratings.schema.json
-      trader schema signal
-    """
-    if what == "signal":
-        from trader.adapters.payloads import schema as message_schema
-
-        print(json.dumps(message_schema(), indent=2))
-        return
-    from trader.run_settings import Run
-    from trader.settings import Backtest, Layout
-    from trader.settings import schema as layout_schema
-    from trader.vendor_settings import Vendor
-
-    layouts: dict[str, type[Layout]] = {"backtest": Backtest, "run": Run, "ratings": Vendor}
-    if what not in layouts:
-        raise Failure(f"schema {what!r} is unknown; allowed are backtest, run, ratings and signal")
-    found = layout_schema(layouts[what])
-    if what == "ratings":
-        print(json.dumps(found, indent=2))
-        return
-    found["$defs"]["StrategyChoice"]["allOf"] = [
-        {
-            "if": {"properties": {"name": {"const": one["name"]}}},
-            "then": {
-                "properties": {
-                    "parameters": {
-                        "additionalProperties": False,
-                        "properties": {
-                            str(p["name"]): {"description": f"default: {p.get('default', 'none, required')}"}
-                            for p in _parameters(one)
-                        },
-                    }
-                }
-            },
-        }
-        for one in _listed()
-    ]
-    found["$defs"]["StrategyChoice"]["properties"]["name"]["examples"] = [one["name"] for one in _listed()]
-    print(json.dumps(found, indent=2))
-
-
-@app.command(epilog=CODES)
-def check(
-    config: Annotated[Path, typer.Argument(help="The YAML file of a run on paper or with money.", show_default=False)],
-) -> None:
-    """Check the configuration of a run as a whole: keys, values, strategy, sizes against limits, and credits against a vendor's plan.
-
-    \b
-    Examples:
-      trader check config/paper.yaml
-    """
-    from trader.run_settings import load_run
-    from trader.settings import SettingsError
-
-    try:
-        settings, strategy = load_run(config)
-        if settings.intake.ratings is not None:
-            from trader.ratings import fed
-
-            fed((config.parent / settings.intake.ratings).resolve())
-    except SettingsError as error:
-        raise Failure(str(error)) from error
-    money = "real money" if settings.live else "paper"
-    print(
-        f"{config}: {settings.name} runs {type(strategy).__name__} on {settings.venue} ({money}), "
-        f"{len(settings.assets)} assets, capital {settings.capital:,.10g}"
-    )
-
-
-def _listed() -> list[dict[str, object]]:
-    from strategies import registry
-
-    return [_described(name, strategy) for name, strategy in registry().items()]
-
-
-def _described(name: str, strategy: type) -> dict[str, object]:
-    paragraphs = [" ".join(one.split()) for one in (strategy.__doc__ or "").split("\n\n")]
-    thesis = next((one.removeprefix("Thesis: ") for one in paragraphs if one.startswith("Thesis: ")), "")
-    parameters: list[dict[str, object]] = []
-    for field in dataclasses.fields(strategy):
-        if field.init:
-            given = field.default is not dataclasses.MISSING
-            parameters.append(
-                {"name": field.name, **({"default": plain(field.default)} if given else {"required": True})}
-            )
-    return {
-        "name": name,
-        "does": paragraphs[0],
-        "thesis": re.split(r"(?<=[.;]) ", thesis)[0].rstrip(";"),
-        "parameters": parameters,
-    }
-
-
-def _parameters(one: Mapping[str, object]) -> list[dict[str, object]]:
-    found = one["parameters"]
-    assert isinstance(found, list)
-    return found
-
-
 def _parameter_lines(one: Mapping[str, object]) -> str:
+    from trader.bundled import parameters_of
+
     return "\n".join(
         f"{p['name']} = {json.dumps(p['default'])}" if "default" in p else f"{p['name']} (required)"
-        for p in _parameters(one)
+        for p in parameters_of(one)
     )
 
 

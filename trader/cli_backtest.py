@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -142,6 +141,7 @@ def audit(
 def strategy_of(settings: "Backtest", document: "Document") -> "Strategy":
     """The strategy of a file; raises Failure with its place."""
     from strategies import StrategyLoadError, load
+    from trader.run_settings import strategy_place
 
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # `module:Class` may be beside the user, as with `python -m`
@@ -149,9 +149,7 @@ def strategy_of(settings: "Backtest", document: "Document") -> "Strategy":
     try:
         return load(chosen.name, chosen.parameters)
     except StrategyLoadError as error:
-        words = [*re.findall(r"parameter '(\w+)'", str(error)), *re.findall(r"^\w+: (\w+)", str(error))]
-        named = next((word for word in words if word in chosen.parameters), None)
-        place = ("strategy", "name") if named is None else ("strategy", "parameters", named)
+        place = strategy_place(str(error), chosen.parameters)
         raise Failure(f"{document.where(place)} {'.'.join(place)}: {error}") from error
 
 

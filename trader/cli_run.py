@@ -67,6 +67,7 @@ def run(
     """
     from trader import app
     from trader.adapters.lock import AlreadyRunningError
+    from trader.key_binding import KeyChangedError
     from trader.ports import LeaseLostError
 
     settings, strategy = loaded(config)
@@ -84,6 +85,8 @@ def run(
     except AlreadyRunningError as error:
         raise Failure(f"{error}; stop it first, or give this run another name:", REFUSED) from error
     except LeaseLostError as error:
+        raise Failure(str(error), REFUSED) from error
+    except KeyChangedError as error:
         raise Failure(str(error), REFUSED) from error
     except ValueError as error:
         raise Failure(f"{config}: {error}") from error

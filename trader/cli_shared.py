@@ -45,13 +45,18 @@ def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(until_stopped())
 
 
+def see_own_modules() -> None:
+    """Let `module:Class` be beside the user, as with `python -m`."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+
+
 def loaded(config: Path) -> "tuple[Run, Strategy]":
     """The settings of a run and its strategy; raises Failure with every problem found."""
     from trader.run_settings import load_run
     from trader.settings import SettingsError
 
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    see_own_modules()
     try:
         return load_run(config)
     except SettingsError as error:

@@ -287,6 +287,21 @@ class VenueDownError(Exception):
     """A question to the venue got no trustworthy answer; nothing follows from that."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """What a venue shows of the key that asks; None is what it does not show. rights: in the venue's words, with `(read)` behind
+    those that change nothing. addresses: the IPs it is bound to, () = to none. pairs: the only symbols it may trade, () = all.
+    """
+
+    may_trade: bool | None
+    may_withdraw: bool | None
+    rights: tuple[str, ...] = ()
+    addresses: tuple[str, ...] | None = None
+    pairs: tuple[str, ...] = ()
+    made_at: datetime | None = None
+    note: str = ""
+
+
 class Venue(Protocol):
     """An exchange account: instruments, orders sent once, and truth by asking."""
 

@@ -68,11 +68,11 @@ def feed_of(
 
 def fed(path: Path) -> Vendor:
     """The file of a vendor that a run asks; raises SettingsError where it cannot be used, or where the plan does not include what it asks for."""
-    settings, _ = load_vendor(path, FED)
+    settings, document = load_vendor(path, FED)
     try:
         feeding_of(settings)
     except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from error
+        raise SettingsError(f"{document.where(('credits',))} {error}") from error
     return settings
 
 

@@ -3,6 +3,7 @@
 Paper is the default; money needs `live: true` here and a flag at the command line.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,6 +34,16 @@ from trader.settings import (
 from trader.yaml_source import Document
 
 VENUES = ("paper", "gate", "mexc")
+FRAMES = {  # candles that ccxt asks each venue for, of those that a run needs
+    "gate": ("1m", "5m", "15m", "30m", "1h", "4h", "8h", "1d"),
+    "mexc": ("1m", "5m", "15m", "30m", "1h", "4h", "1d"),
+}
+Journal = Annotated[
+    str,
+    BeforeValidator(read.matching("postgresql://.+", "postgresql://USER@HOST/NAME, or nothing for a file in state:")),
+]
+Truth = Annotated[bool, BeforeValidator(read.truth)]
+Sources = Annotated[tuple[str, ...], BeforeValidator(read.names_of("sources", "[tokenmetrics, mine]"))]
 Secret = Annotated[SecretStr, BeforeValidator(str)]
 Word = Annotated[str, BeforeValidator(read.word("a text"))]
 
@@ -55,7 +66,7 @@ class Intake(Part):
 
     mqtt: Mqtt | None = Field(None, description="a broker")
     directory: File | None = Field(None, description="a folder in which *.json files appear, one message each")
-    stdin: bool = Field(False, description="one message per line of standard input")
+    stdin: Truth = Field(False, description="one message per line of standard input")
     ratings: File | None = Field(
         None, description="the file of a vendor whose ratings are asked for while the bot runs"
     )
@@ -66,7 +77,7 @@ class Intake(Part):
     drift: Share | None = Field(None, description="how far a price may have moved since an event was issued")
     max_age: Duration | None = Field(None, description="how old a rating or state may be when it comes")
     gather: Duration = Field("60s", description="how long the parts of one publication are waited for")
-    trust: Names | None = Field(
+    trust: Sources | None = Field(
         None,
         description="sources in the order of trust, for two that disagree on an asset, a kind and what it describes",
     )
@@ -78,7 +89,7 @@ class ExecutionChoice(Part):
     collar: Share = Field(0.005, description="how far from the best price an order may go")
     validity: Duration = Field("15m", description="how long a buy is pursued after its decision")
     fence: Duration = Field("5s", description="how long a signed request may travel before the venue refuses it")
-    market_buys: bool = Field(
+    market_buys: Truth = Field(
         False, description="buys for an amount of money go out as market orders for that amount, at whatever price"
     )
     participation: Share | None = Field(
@@ -94,9 +105,9 @@ class Account(Part):
     """The account at an exchange. Keys are better in files, or in TRADER_ACCOUNT__KEY and TRADER_ACCOUNT__SECRET."""
 
     name: Word = Field("main", description="tells accounts apart; it is part of every order's name")
-    namespace: Word = Field(
-        "main", description="4 characters a-z and 2-7 that begin our client ids; one per deployment"
-    )
+    namespace: Annotated[
+        str, BeforeValidator(read.matching("[a-z2-7]{4}", "4 characters of a-z and 2-7, such as main or bot2"))
+    ] = Field("main", description="4 characters a-z and 2-7 that begin our client ids; one per deployment")
     key: Secret | None = Field(None, description="the API key")
     secret: Secret | None = Field(None, description="its secret")
     key_file: File | None = Field(None, description="a file with the key and nothing else")
@@ -113,7 +124,7 @@ class Run(Layout):
     name: Annotated[str, BeforeValidator(read.word("a stable name of the mount"))] = Field(
         description="a stable name: orders and holdings belong to it"
     )
-    live: bool = Field(False, description="true = real money, together with the flag --live")
+    live: Truth = Field(False, description="true = real money, together with the flag --live")
     venue: Annotated[Literal["paper", "gate", "mexc"], BeforeValidator(read.one_of(*VENUES))] = Field(
         "paper", description="where orders go"
     )
@@ -130,7 +141,7 @@ class Run(Layout):
     account: Account = Field(default_factory=Account)
     intake: Intake = Field(default_factory=Intake)
     state: File = Field(Path("../state"), description="folder of the journal and the socket, below it one per name")
-    journal: Word | None = Field(None, description="postgresql://... instead of a file in the folder")
+    journal: Journal | None = Field(None, description="postgresql://... instead of a file in the folder")
 
 
 def load_run(path: Path) -> tuple[Run, Strategy]:
@@ -140,6 +151,12 @@ def load_run(path: Path) -> tuple[Run, Strategy]:
         raise SettingsError(
             f"{document.where(('live',))} live = True with venue = 'paper': paper has no money; name gate or mexc, or drop live"
         )
+    prices = settings.prices if settings.venue == "paper" else settings.venue
+    if settings.timeframe not in FRAMES[prices]:
+        raise SettingsError(
+            f"{document.where(('timeframe',))} timeframe = {settings.timeframe!r}: {read.near(settings.timeframe, FRAMES[prices])}"
+            f"candles of {prices} are {', '.join(FRAMES[prices])}"
+        )
     if settings.execution.market_buys and settings.execution.participation is not None:
         raise SettingsError(
             f"{document.where(('execution', 'participation'))} participation = {settings.execution.participation:g} with market_buys = true:"
@@ -148,9 +165,17 @@ def load_run(path: Path) -> tuple[Run, Strategy]:
     try:
         strategy = load_strategy(settings.strategy.name, settings.strategy.parameters)
     except StrategyLoadError as error:
-        raise SettingsError(f"{document.where(('strategy',))} {error}") from error
+        place = strategy_place(str(error), settings.strategy.parameters)
+        raise SettingsError(f"{document.where(place)} {'.'.join(place)}: {error}") from error
     _check_limits(settings, strategy, document)
     return settings, strategy
+
+
+def strategy_place(said: str, parameters: Mapping[str, object]) -> tuple[str, ...]:
+    """The key that an error of a strategy is about: the parameter that it names, else the strategy's name."""
+    words = [*re.findall(r"parameter '(\w+)'", said), *re.findall(r"^\w+: (\w+)", said)]
+    named = next((word for word in words if word in parameters), None)
+    return ("strategy", "name") if named is None else ("strategy", "parameters", named)
 
 
 def differences(before: Run, after: Run) -> list[str]:
@@ -197,6 +222,7 @@ def _check_limits(settings: Run, strategy: Strategy, document: Document) -> None
     size = largest_size(strategy)
     reason = None if size is None else never_fits(size, limits, settings.capital)
     if reason is not None:
+        named = next((one for one in LimitsChoice.model_fields if one in reason), "")
         raise SettingsError(
-            f"{document.where(('limits',))} limits: {reason}; raise the limit or make {type(strategy).__name__} smaller"
+            f"{document.where(('limits', named))} limits: {reason}; raise the limit or make {type(strategy).__name__} smaller"
         )

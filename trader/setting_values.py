@@ -4,6 +4,7 @@ Plain functions that know neither files nor models; `settings.py` puts them into
 """
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
@@ -11,6 +12,10 @@ from pathlib import Path
 
 from trader.core.instants import duration
 
+QUOTE = "USDT"  # the money that is counted in
+MONEY = rf"^\s*\d[\d_,]*(\.\d+)?\s*{QUOTE}\s*$"
+_MONEY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]{2,6})\s*")
+_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdwSMHDW])[a-z]+\s*$")  # `2 hours`
 _PERCENT = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*%\s*")
 
 
@@ -20,7 +25,11 @@ def number(allowed: str, fits: Callable[[float], bool], *, as_percent: bool = Tr
     def read(value: object) -> object:
         plain = percent(value) if as_percent else value
         if isinstance(plain, bool) or not isinstance(plain, int | float) or not fits(plain):
-            raise ValueError(f"allowed is {allowed}")
+            percents = (
+                as_percent and plain is value and isinstance(value, int | float) and fits(value / 100) and value > 1
+            )
+            hint = f"did you mean {value:g}%? " if percents else ""
+            raise ValueError(f"{hint}allowed is {allowed}")
         return float(plain)
 
     return read
@@ -39,6 +48,24 @@ def percent(value: object) -> object:
     return float(match[1]) / 100 if match else value
 
 
+def money(value: object) -> object:
+    """An amount over 0: a number, or one with the money it is in, such as `250 USDT`."""
+    plain = amount(value)
+    if isinstance(plain, bool) or not isinstance(plain, int | float) or not 0 < plain < math.inf:
+        raise ValueError(f"allowed is a finite amount over 0, such as 250 or 250 {QUOTE}")
+    return float(plain)
+
+
+def amount(value: object) -> object:
+    """`250 USDT` as 250.0; anything else as it is; another money is refused."""
+    match = _MONEY.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return value
+    if match[2] != QUOTE:
+        raise ValueError(f"{match[2]} is another money; money is counted in {QUOTE} here: write 250 {QUOTE}, or 250")
+    return float(re.sub("[_,]", "", match[1]))
+
+
 def time_span(value: object) -> object:
     """A duration of at least nothing, kept as text."""
     try:
@@ -46,8 +73,13 @@ def time_span(value: object) -> object:
     except ValueError:
         nanoseconds = -1
     if nanoseconds < 0:
-        raise ValueError("allowed is a duration, such as 0s, 90s, 15m, 2h, 1d or 1w")
+        raise ValueError(f"{_span_meant(value)}allowed is a duration, such as 0s, 90s, 15m, 2h, 1d or 1w")
     return value
+
+
+def _span_meant(value: object) -> str:
+    match = _SPAN.match(value) if isinstance(value, str) else None
+    return f"did you mean {match[1]}{match[2].lower()}? " if match else ""
 
 
 def instant(value: object) -> object:
@@ -100,14 +132,40 @@ def paths(value: object) -> object:
     return tuple(map(path, value)) if isinstance(value, list | tuple) and value else (path(value),)
 
 
-def names(value: object) -> object:
-    """A list of asset names, each once."""
-    if not isinstance(value, list | tuple) or not value or not all(isinstance(one, str) and one for one in value):
-        raise ValueError("allowed is a list of asset names, such as [BTC, ETH]")
-    twice = [one for index, one in enumerate(value) if one in value[:index]]
-    if twice:
-        raise ValueError(f"{twice[0]} stands twice; allowed is each asset once")
-    return tuple(value)
+def names_of(what: str, example: str) -> Callable[[object], object]:
+    """A list of names, each once."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, list | tuple) or not value or not all(isinstance(one, str) and one for one in value):
+            example_ = f"[{value}]" if isinstance(value, str) and value.strip() else example
+            raise ValueError(f"allowed is a list of {what}, such as {example_}")
+        twice = [one for index, one in enumerate(value) if one in value[:index]]
+        if twice:
+            raise ValueError(f"{twice[0]} stands twice; allowed is each once")
+        return tuple(value)
+
+    return read
+
+
+names = names_of("asset names", "[BTC, ETH]")
+
+
+def truth(value: object) -> object:
+    """True or false, as YAML writes them."""
+    if not isinstance(value, bool):
+        raise ValueError("allowed are true and false")
+    return value
+
+
+def matching(pattern: str, allowed: str) -> Callable[[object], object]:
+    """A text of a form."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(f"allowed is {allowed}")
+        return value
+
+    return read
 
 
 def columns(value: object) -> object:
@@ -126,13 +184,18 @@ def version(value: object) -> object:
     raise ValueError("allowed is 1, the layout this program reads")
 
 
-def without_percents(value: object) -> object:
-    """The same parameters with every `10%` as 0.1."""
+def plainly(value: object) -> object:
+    """The same parameters with every `10%` as 0.1 and, after `quote:`, `250 USDT` as 250.0."""
     if isinstance(value, Mapping):
-        return {key: without_percents(one) for key, one in value.items()}
+        return {key: money_in(one) if key == "quote" else plainly(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [without_percents(one) for one in value]
+        return [plainly(one) for one in value]
     return percent(value)
+
+
+def money_in(value: object) -> object:
+    """What stands behind `quote:` in a strategy's parameters."""
+    return amount(value) if isinstance(value, str) else plainly(value)
 
 
 def near(text: str, allowed: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ file, line, key, value, what is allowed and the nearest spelling. It builds noth
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -55,8 +56,8 @@ Positive = Annotated[
 ]
 Money = Annotated[
     float,
-    BeforeValidator(read.number("a finite amount over 0", lambda x: 0 < x < math.inf, as_percent=False)),
-    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+    BeforeValidator(read.money),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": read.MONEY}]}),
 ]
 Count = Annotated[int, BeforeValidator(read.count), Field(ge=1)]
 Duration = Annotated[str, BeforeValidator(read.time_span), _text_schema(pattern=r"^\s*\d+(\.\d+)?\s*[a-z]+\s*$")]
@@ -120,8 +121,8 @@ class StrategyChoice(Part):
     parameters: dict[str, Any] = Field(default_factory=dict, description="parameters by name")
 
     @model_validator(mode="after")
-    def _percents(self) -> Self:
-        object.__setattr__(self, "parameters", read.without_percents(self.parameters))
+    def _plain(self) -> Self:
+        object.__setattr__(self, "parameters", read.plainly(self.parameters))
         return self
 
 
@@ -169,7 +170,7 @@ class Environment(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         """The overrides that are set."""
         nested: dict[str, Any] = {}
-        for place, (name, text) in _variables().items():
+        for place, (name, text) in variables().items():
             level = nested
             for key in place[:-1]:
                 level = level.setdefault(str(key), {})
@@ -304,7 +305,7 @@ def _problem(document: Document, details: ErrorDetails, model: type[BaseModel]) 
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = re.sub(r"(?<=://)[^@\s']*(?=@)", "***", repr(value))
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -325,7 +326,7 @@ def _describe(model: type[BaseModel], place: Place) -> str:
 
 def _where(document: Document, place: Place) -> str:
     """Where the value at this place was written: the variable that set it, or file, line and column."""
-    for set_place, (name, _) in _variables().items():
+    for set_place, (name, _) in variables().items():
         if set_place[: len(place)] == place or place[: len(set_place)] == set_place:
             return f"environment {name}:"
     return document.where(place)
@@ -357,7 +358,7 @@ def _names(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[str]:
             yield name + "__"
 
 
-def _variables() -> dict[Place, tuple[str, str]]:
+def variables() -> dict[Place, tuple[str, str]]:
     """The variables that are set, by the place of the key they override."""
     return {
         tuple(name[len(PREFIX) :].lower().split("__")): (name, text)
@@ -366,19 +367,24 @@ def _variables() -> dict[Place, tuple[str, str]]:
     }
 
 
+def overrides(model: type[BaseSettings]) -> dict[str, Any]:
+    """What the environment says, nested as the layout is."""
+    return Environment(model)()
+
+
 def _check_variables(model: type[BaseModel]) -> None:
     known = tuple(_names(model))
     open_ended = tuple(name for name in known if name.endswith("__"))
     lines = [
         f"environment: {name} is unknown; {read.near(name, known)}names are TRADER_ and the key, with __ between levels, "
         "such as TRADER_COSTS__FEE; unset it or correct it"
-        for name, _ in _variables().values()
+        for name, _ in variables().values()
         if name not in known and not name.startswith(open_ended)
     ]
     lines += [
         f"environment: {whole} sets all of {'.'.join(map(str, place))}, and {part} a part of it; keep one of the two"
-        for place, (whole, _) in _variables().items()
-        for below, (part, _) in _variables().items()
+        for place, (whole, _) in variables().items()
+        for below, (part, _) in variables().items()
         if len(below) > len(place) and below[: len(place)] == place
     ]
     if lines:

@@ -1,5 +1,6 @@
 """The layout of a vendor's file: how Token Metrics is asked, which tokens are which assets, and where what it says is kept."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from trader import setting_values as read
 from trader.core.instants import SECOND, duration
-from trader.settings import Columns, Count, Duration, File, Layout, Names, Part, SettingsError, Share, load
+from trader.settings import Columns, Count, Duration, File, Layout, Part, SettingsError, Share, load
 from trader.yaml_source import Document
 
 Secret = Annotated[SecretStr, BeforeValidator(str)]
@@ -18,7 +19,11 @@ Word = Annotated[str, BeforeValidator(read.word("a text"))]
 
 def _token(value: object) -> object:
     """A whole number is an id."""
-    return {"id": value} if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(value, int | Mapping | TokenChoice) or isinstance(value, bool):
+        raise ValueError(
+            "allowed is the vendor's token id, such as 3375, or what is known of it, such as {symbol: TRAC}"
+        )
+    return {"id": value} if isinstance(value, int) else value
 
 
 class TokenChoice(Part):
@@ -64,7 +69,9 @@ class Vendor(Layout):
     within: Share = Field(
         0.03, description="how far the vendor's price of a token may be from the venue's when a bot starts"
     )
-    endpoints: Names = Field(("trading_signals",), description="what is asked for")
+    endpoints: Annotated[tuple[str, ...], BeforeValidator(read.names_of("endpoints", "[trading_signals]"))] = Field(
+        ("trading_signals",), description="what is asked for"
+    )
     lag: Duration = Field("1h", description="how long after its day a row of history counts as known")
     polls: dict[str, Duration] = Field(
         default_factory=dict,
@@ -84,10 +91,12 @@ class Vendor(Layout):
         "plain",
         description="how the hourly POSITION is read: -1, 0, 1 as it comes; 0 and 1, where 0 is short; not at all",
     )
-    provisional: bool = Field(
+    provisional: Annotated[bool, BeforeValidator(read.truth)] = Field(
         False, description="rows of a day that is not over are handed on while the bot runs; they can still change"
     )
-    allow: Names | None = Field(None, description="fields that are unknown here and may be left out")
+    allow: Annotated[tuple[str, ...], BeforeValidator(read.names_of("field names", "[NEW_FIELD]"))] | None = Field(
+        None, description="fields that are unknown here and may be left out"
+    )
     store: File = Field(Path("../state/ratings.db"), description="where what was seen is kept")
 
     @property
@@ -128,12 +137,12 @@ def load_vendor(path: Path, known: tuple[str, ...]) -> tuple[Vendor, Document]:
     strange = [one for one in settings.endpoints if one not in known]
     if strange:
         raise SettingsError(
-            f"{document.where(('endpoints',))} endpoints: {', '.join(strange)}: unknown; {read.near(strange[0], known)}allowed are {', '.join(known)}"
+            f"{document.where(('endpoints', settings.endpoints.index(strange[0])))} endpoints: {', '.join(strange)}: unknown; {read.near(strange[0], known)}allowed are {', '.join(known)}"
         )
     idle = [one for one in settings.polls if one not in settings.endpoints]
     if idle:
         raise SettingsError(
-            f"{document.where(('polls',))} polls: {idle[0]} is not asked for; {read.near(idle[0], settings.endpoints)}put it under endpoints:, or leave it out"
+            f"{document.where(('polls', idle[0]))} polls: {idle[0]} is not asked for; {read.near(idle[0], settings.endpoints)}put it under endpoints:, or leave it out"
         )
     quick = [one for one, each in settings.polls.items() if duration(each) < 60 * SECOND]
     if quick:
@@ -141,8 +150,9 @@ def load_vendor(path: Path, known: tuple[str, ...]) -> tuple[Vendor, Document]:
             f"{document.where(('polls', quick[0]))} polls: {quick[0]}: {settings.polls[quick[0]]} is too often; each poll costs a credit, and nothing is published within a minute"
         )
     if ("indices_holdings" in settings.endpoints) != bool(settings.indices):
+        place = ("indices",) if settings.indices else ("endpoints",)
         raise SettingsError(
-            f"{document.where(('endpoints',))} endpoints: indices_holdings and indices: go together; write indices: {{index_weight: ID}} with the vendor's id of an index"
+            f"{document.where(place)} endpoints: indices_holdings and indices: go together; write indices: {{index_weight: ID}} with the vendor's id of an index"
         )
     if not settings.assets:
         raise SettingsError(
@@ -151,7 +161,9 @@ def load_vendor(path: Path, known: tuple[str, ...]) -> tuple[Vendor, Document]:
     ids = list(settings.ids.values())
     twice = sorted({one for one in ids if ids.count(one) > 1})
     if twice:
+        several = [asset for asset, one in settings.ids.items() if one == twice[0]]
         raise SettingsError(
-            f"{document.where(('assets',))} assets: token {twice[0]} is given to several assets; one of them is wrong"
+            f"{document.where(('assets', several[-1]))} assets: token {twice[0]} is given to {' and '.join(several)}: one of them is"
+            " wrong; `trader assets find` looks ids up"
         )
     return settings, document

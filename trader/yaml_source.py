@@ -53,10 +53,11 @@ def read(path: Path) -> Document:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise YamlError(f"{path}: cannot be read as YAML: {first}; save it as plain UTF-8 text") from error
     if tree is None:
-        raise YamlError(f"{path}: is empty; write at least version: 1, data: and strategy:")
+        raise YamlError(f"{path}: is empty; `trader config init` writes a file that works")
     if not isinstance(tree, CommentedMap):
         raise YamlError(f"{path}:1:1: the file must be a mapping of keys to values, such as version: 1")
     reader = _Reader(path)
+    reader.places[()] = (tree.lc.line + 1, tree.lc.col + 1)
     values = reader.mapping(tree, ())
     return Document(str(path), values, reader.places)
 
@@ -98,9 +99,15 @@ def _siblings(path: Path) -> list[str]:
 
 def _marked(path: Path, error: MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
+    if "expected ':'" in str(error.problem) and error.context_mark is not None:
+        mark = error.context_mark  # the line without its colon, not the one after it
     where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
     problem = " ".join(str(error.problem or error.context or "cannot be read").split())
-    remedy = "write each key once" if "duplicate key" in problem else "check indentation, colons and quotes there"
+    remedy = "check indentation, colons, brackets and quotes there"
+    if "duplicate key" in problem:
+        remedy = "write each key once"
+    elif "'\\t'" in problem:
+        remedy = "indent with spaces, not with tabs"
     return f"{where}: not valid YAML: {problem}; {remedy}"
 
 

@@ -44,7 +44,7 @@ def check_command(words: list[str], line: str) -> None:
     if words[1].startswith("-"):
         assert words[1] in {"--version", "--help"}, line
         return
-    named = words[1:3] if words[1] in {"signal", "journal", "data", "ratings", "assets"} else words[1:2]
+    named = words[1:3] if words[1] in {"signal", "journal", "data", "ratings", "assets", "config"} else words[1:2]
     done = subprocess.run(
         [sys.executable, "-m", "trader.cli", *named, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
     )

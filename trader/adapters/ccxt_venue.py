@@ -22,6 +22,7 @@ from trader.core.instruments import Instrument
 from trader.ports import (
     Balance,
     Hint,
+    KeyView,
     OrderRequest,
     Reply,
     Scan,
@@ -58,6 +59,7 @@ class Kind(Protocol):
     async def trades_of(self, exchange: Any, venue_order: str, symbol: str) -> list[Any]: ...  # noqa: ANN401
     async def touch(self, exchange: Any, symbol: str) -> Touch: ...  # noqa: ANN401
     async def tradable(self, exchange: Any) -> frozenset[str] | None: ...  # noqa: ANN401
+    async def key_view(self, exchange: Any) -> KeyView: ...  # noqa: ANN401
     def instrument(self, market: dict[str, Any], asset: str) -> Instrument: ...
 
 
@@ -182,6 +184,10 @@ class CcxtVenue:
             asset: Balance(Decimal(str(found["total"][asset] or 0)), Decimal(str(found["free"][asset] or 0)))
             for asset in found["total"]
         }
+
+    async def key_view(self) -> KeyView:
+        """What the venue shows of our key; raises VenueDownError."""
+        return await self._ask(self._kind.key_view(self._reads))
 
     async def touch(self, symbol: str) -> Touch:
         return await self._ask(self._kind.touch(self._reads, symbol))

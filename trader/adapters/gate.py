@@ -6,11 +6,12 @@ Quirks with their source: `x-gate-exptime` bounds how late the venue may accept 
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import ccxt.async_support as ccxt
-from ccxt.base.errors import BaseError
+from ccxt.base.errors import BaseError, NetworkError
 
 from trader.adapters.ccxt_transport import Wired
 from trader.adapters.ccxt_venue import (
@@ -21,7 +22,7 @@ from trader.adapters.ccxt_venue import (
 )
 from trader.adapters.http import HttpTransport, Transport
 from trader.core.instruments import Instrument
-from trader.ports import OrderRequest, Touch, VenueDownError
+from trader.ports import KeyView, OrderRequest, Touch, VenueDownError
 
 PAGE = 100
 GONE = frozenset({"ORDER_NOT_FOUND", "CLIENT_ID_NOT_FOUND", "ORDER_CLOSED", "ORDER_CANCELLED"})
@@ -125,6 +126,42 @@ class Gate:
         """Every active market can be traded through the API."""
         del exchange
         return None
+
+    async def key_view(self, exchange: Any) -> KeyView:  # noqa: ANN401
+        """Addresses and pairs of the asking key; its rights from the list of keys, which only a main account's key may see.
+
+        The list has no name for withdrawing alone: `wallet` is the name that money can leave by.
+        """
+        detail = await exchange.privateAccountGetDetail()
+        addresses, pairs = tuple(detail.get("ip_whitelist") or ()), tuple(detail.get("currency_pairs") or ())
+        symbols = tuple(one.replace("_", "/") for one in pairs)
+        try:
+            rows = await exchange.privateAccountGetMainKeys()
+        except NetworkError:
+            raise
+        except BaseError:
+            return KeyView(
+                None, None, (), addresses, symbols, note="gate shows the rights of a main account's keys only"
+            )
+        rows = [rows] if isinstance(rows, dict) else rows
+        own = [row for row in rows if row.get("key") == exchange.apiKey] or rows
+        if len(own) != 1:
+            return KeyView(
+                None,
+                None,
+                (),
+                addresses,
+                symbols,
+                note=f"gate lists {len(own)} keys and does not say which of them asks",
+            )
+        perms = {str(one["name"]): bool(one.get("read_only")) for one in own[0].get("perms") or ()}
+        rights = tuple(f"{name} (read)" if reads else name for name, reads in perms.items())
+        made = str(own[0].get("created_at") or "").partition(".")[0]
+        return KeyView(
+            perms.get("spot") is False,
+            any(name.startswith(("wallet", "withdraw")) and not reads for name, reads in perms.items()),
+            rights, addresses, symbols, datetime.fromtimestamp(int(made), UTC) if made.isdigit() else None,
+        )  # fmt: skip
 
     def instrument(self, market: dict[str, Any], asset: str) -> Instrument:
         """A market's rules; a buy's fee comes out of what is received."""

@@ -21,7 +21,7 @@ from trader.adapters.ccxt_venue import (
 )
 from trader.adapters.http import HttpTransport, Transport
 from trader.core.instruments import Instrument
-from trader.ports import OrderRequest, Touch, VenueDownError
+from trader.ports import KeyView, OrderRequest, Touch, VenueDownError
 
 ORDERS, TRADES = 1_000, 100  # the most rows of one answer
 GONE = frozenset({"-2013", "-2011"})
@@ -140,6 +140,20 @@ class Mexc:
             return None
         found = await exchange.spotPrivateGetSelfSymbols()
         return frozenset(found["data"])
+
+    async def key_view(self, exchange: Any) -> KeyView:  # noqa: ANN401
+        """What the account may; of the key itself MEXC shows neither rights nor addresses nor its end."""
+        found = await exchange.spotPrivateGetAccount()
+        withdraws = (
+            None if found.get("canWithdraw") else False
+        )  # an account that may withdraw does not mean that the key may
+        rights = tuple(map(str, found.get("permissions") or ()))
+        return KeyView(
+            bool(found.get("canTrade")),
+            withdraws,
+            rights,
+            note="mexc shows what the account may, not what this key may",
+        )
 
     def instrument(self, market: dict[str, Any], asset: str) -> Instrument:
         """A market's rules; fees are paid in quote money."""

@@ -15,6 +15,7 @@ import aiomqtt
 from trader.ports import Message
 
 TOPIC = "trader/v1/signals"
+REFUSED = 0x80  # from here on a code of a subscription is a refusal (MQTT 3.1.1, 3.9.3)
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -80,6 +81,20 @@ async def publish(broker: Broker, body: bytes, topic: str, *, retain: bool = Fal
             await client.publish(topic, body, qos=1, retain=retain)
     except (aiomqtt.MqttError, OSError) as error:
         raise MqttDownError(f"mqtt {broker.host}:{broker.port}: {error}") from error
+
+
+async def reach(broker: Broker) -> None:
+    """Connect and subscribe as the bot does, under a name of the moment, and leave; raises MqttDownError."""
+    try:
+        async with broker.client("", persistent=False) as client:
+            granted = await client.subscribe(broker.topic, qos=1)
+    except (aiomqtt.MqttError, OSError) as error:
+        raise MqttDownError(f"mqtt {broker.host}:{broker.port}: {error}") from error
+    codes = [one if isinstance(one, int) else one.value for one in granted or ()]
+    if not codes or min(codes) < 1 or max(codes) >= REFUSED:
+        raise MqttDownError(
+            f"mqtt {broker.host}:{broker.port}: {broker.topic} is not granted with QoS 1 (codes {codes})"
+        )
 
 
 class MqttDownError(Exception):

@@ -4,7 +4,9 @@ Bitemporal: `as_of` is what a value describes, `known_at` since when we could ha
 later counts as known by the rule of publication, except where something else was seen of it before: then it is a revision, known from now.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -17,6 +19,10 @@ from trader.adapters.journal_tables import Utc, utc_text
 from trader.core.observations import Observation
 
 VERSION = 1
+
+
+class StoreError(Exception):
+    """A store that cannot be read."""
 
 
 class StoreVersionError(Exception):
@@ -322,6 +328,18 @@ def _synced(connection: object, record: object) -> None:
     del record
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
         connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
+
+
+def spent_in(where: Path) -> dict[str, int]:
+    """Credits spent by month, as a store has it that is only looked at; raises StoreError where it cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{where.as_uri()}?mode=ro", uri=True, timeout=5.0)) as database:
+            (version,) = database.execute("SELECT version FROM ratings_meta").fetchone() or (VERSION,)
+            if version > VERSION:
+                raise StoreError(f"{where} has tables of version {version}; this program knows {VERSION}")
+            return dict(database.execute("SELECT month, spent FROM credits"))
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{where}: {error}") from error
 
 
 def _set_up(engine: Engine, where: object) -> None:

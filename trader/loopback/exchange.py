@@ -83,13 +83,17 @@ class VenueSideOrder:
 
 @dataclass(slots=True)
 class Account:
-    """A customer: keys, balances, orders."""
+    """A customer: keys, balances, orders. addresses, pairs: what the key is bound to, () = to nothing. is_main: whether it may list keys."""
 
     key: str
     secret: str
     balances: dict[str, Held] = field(default_factory=dict)
     orders: list[VenueSideOrder] = field(default_factory=list)
     may: frozenset[str] = frozenset({"read", "trade"})
+    addresses: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+    is_main: bool = True
+    made_s: int = 1_700_000_000
 
     def held(self, asset: str) -> Held:
         """The balance of an asset."""

@@ -62,6 +62,8 @@ class GateDialect:
             ("GET", "/spot/candlesticks"): self._candles,
         }
         self._private: dict[tuple[str, str], Callable[[Account, Request, int], Any]] = {
+            ("GET", "/account/detail"): self._detail,
+            ("GET", "/account/main_keys"): self._keys,
             ("GET", "/spot/accounts"): self._accounts,
             ("POST", "/spot/orders"): self._create,
             ("GET", "/spot/orders"): self._orders,
@@ -179,6 +181,26 @@ class GateDialect:
         ]
 
     # Private
+
+    def _detail(self, account: Account, request: Request, now_ms: int) -> Any:  # noqa: ANN401
+        del request, now_ms
+        return {
+            "user_id": 1, "ip_whitelist": list(account.addresses), "currency_pairs": [one.replace("/", "_") for one in account.pairs],
+            "key": {"mode": 1}, "tier": 0, "copy_trading_role": 0,
+        }  # fmt: skip
+
+    def _keys(self, account: Account, request: Request, now_ms: int) -> Any:  # noqa: ANN401
+        """The keys of a main account, each with its rights; a sub-account's key may not list them."""
+        del request, now_ms
+        if not account.is_main:
+            raise Refusal("not_by_api", "only for a main account's key")
+        names = [("spot", "trade" not in account.may), ("wallet", "withdraw" not in account.may)]
+        return [{
+            "state": 1, "mode": 1, "name": "loopback", "user_id": 1, "key": account.key, "ip_whitelist": list(account.addresses),
+            "currency_pairs": [one.replace("/", "_") for one in account.pairs],
+            "perms": [{"name": name, "read_only": reads} for name, reads in names],
+            "created_at": str(account.made_s), "updated_at": str(account.made_s), "last_access": str(account.made_s),
+        }]  # fmt: skip
 
     def _accounts(self, account: Account, request: Request, now_ms: int) -> Any:  # noqa: ANN401
         del now_ms

@@ -230,7 +230,7 @@ class MexcDialect:
     def _account(self, account: Account, request: Request, now_ms: int) -> Any:  # noqa: ANN401
         del request
         return {
-            "makerCommission": None, "takerCommission": None, "canTrade": "trade" in account.may, "canWithdraw": False,
+            "makerCommission": None, "takerCommission": None, "canTrade": "trade" in account.may, "canWithdraw": "withdraw" in account.may,
             "canDeposit": False, "updateTime": now_ms, "accountType": "SPOT", "permissions": ["SPOT"],
             "balances": [
                 {"asset": asset, "free": str(held.available), "locked": str(held.locked)}
