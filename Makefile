@@ -56,8 +56,8 @@ LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 
 
 lock:  ## resolve both lock files anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 3; }
-	$(LOCK) --upgrade --extra research --extra notebooks --extra oracle --extra postgres --extra mexc-streams --extra dev -o requirements.lock
-	$(LOCK) --extra research --extra postgres --extra mexc-streams -c requirements.lock -o requirements-run.lock
+	$(LOCK) --upgrade --extra research --extra notebooks --extra oracle --extra postgres --extra mexc-streams --extra optimise --extra distributed --extra dev -o requirements.lock
+	$(LOCK) --extra research --extra postgres --extra mexc-streams --extra optimise --extra distributed -c requirements.lock -o requirements-run.lock
 
 clean:  ## remove what was built, the environment included
 	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,9 +5,10 @@ from backtests.checks import TapeError
 from backtests.replay import replay
 from backtests.result import Result
 from backtests.sample import sample
-from backtests.sweep import sweep
+from backtests.space import Range
+from backtests.sweep import Search, Swept, explore, sweep
 from backtests.tape import Tape
 from trader.core.costs import Costs
 from trader.core.risk import Limits
 
-__all__ = ["Audit", "Costs", "Limits", "Result", "Tape", "TapeError", "audit", "replay", "sample", "sweep"]
+__all__ = ["Audit", "Costs", "Limits", "Range", "Result", "Search", "Swept", "Tape", "TapeError", "audit", "explore", "replay", "sample", "sweep"]

@@ -1,0 +1,191 @@
+"""A study: a sweep on disk. A manifest says what it is, a database holds every trial that was finished.
+
+Only one process writes, each chunk of rows in one transaction, so that a study that was killed goes on where it was: what is
+in the database is finished and is not done again. It refuses to go on with anything but the same tape, strategy, assumptions,
+code and search, and says what differs. Without a folder it is the same, in memory.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import inspect
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import strategies
+import trader.core
+from backtests import space as spaces
+from backtests.space import Point
+from backtests.trial import Named, Row
+from strategies.loading import find
+from trader.core.history import Floats
+
+TABLE = """
+create table if not exists trial (
+    number integer primary key, point text not null, state text not null, stats text, error text, parts text,
+    returns blob not null, seconds real not null, finished_at text not null
+) strict
+"""
+DONE, PRUNED, FAILED = "done", "pruned", "failed"
+WHAT = {
+    "tape": "the tape",
+    "strategy": "the strategy",
+    "assumed": "the assumptions (cash, costs, latency, exits, limits)",
+    "space": "the space of parameters",
+    "search": "the way of searching",
+    "code": "the program's or the strategy's code",
+}
+
+
+class StudyError(ValueError):
+    """A study that cannot be gone on with; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One finished trial as the database has it. parts: figures of the parts of the tape it was pruned by."""
+
+    number: int
+    point: Point
+    state: str
+    row: Row
+    parts: tuple[float, ...] = ()
+
+
+class Study:
+    """The trials of one sweep. Use as a context."""
+
+    def __init__(self, folder: Path | None, manifest: Mapping[str, Any]) -> None:
+        self.folder, self.manifest = folder, dict(manifest)
+        self._lock: int | None = None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(folder)
+            self._check(folder / "manifest.json")
+        self._base = sqlite3.connect(":memory:" if folder is None else folder / "study.sqlite", isolation_level=None)
+        self._base.execute("pragma journal_mode = wal")
+        self._base.execute("pragma synchronous = normal")
+        self._base.execute(TABLE)
+
+    def _check(self, file: Path) -> None:
+        if not file.exists():
+            text = json.dumps(self.manifest | {"begun_at": _now()}, indent=2, sort_keys=True) + "\n"
+            fresh = file.with_suffix(".part")
+            fresh.write_text(text)
+            fresh.replace(file)
+            return
+        there = json.loads(file.read_text())
+        wrong = [_differs(key, there.get(key), here) for key, here in self.manifest.items() if there.get(key) != here]
+        if wrong:
+            raise StudyError(
+                f"{self.folder}: this study cannot be gone on with: " + "; ".join(wrong) + ". Rows of two kinds would be mixed:"
+                " name another folder, or delete this one"
+            )
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database and let others have the folder."""
+        self._base.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def write(self, trials: Sequence[Trial]) -> None:
+        """Keep finished trials, all or none; one that is there already is our mistake."""
+        rows = [
+            (
+                one.number, spaces.written(one.point), one.state, None if one.row.stats is None else json.dumps(one.row.stats),
+                one.row.error, json.dumps(one.parts), one.row.returns, one.row.seconds, _now(),
+            )
+            for one in trials
+        ]  # fmt: skip
+        with self._transaction():
+            self._base.executemany("insert into trial values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._base.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self._base.execute("rollback")
+            raise
+        self._base.execute("commit")
+
+    def finished(self) -> set[int]:
+        """The numbers of all trials that are finished."""
+        return {number for (number,) in self._base.execute("select number from trial")}
+
+    def trials(self) -> Iterator[Trial]:
+        """Every finished trial, by number; read as they are asked for."""
+        columns = "number, point, state, stats, error, parts, returns, seconds"
+        for number, point, state, stats, error, parts, returns, seconds in self._base.execute(
+            f"select {columns} from trial order by number"  # noqa: S608 - no word of it comes from outside
+        ):
+            row = Row(number, None if stats is None else json.loads(stats), error, returns, seconds)
+            yield Trial(number, spaces.read(point), state, row, tuple(json.loads(parts)))
+
+    def gains(self) -> tuple[list[int], Floats]:
+        """The numbers of the trials that went to the end, and their returns: days x trials."""
+        found = self._base.execute("select number, returns from trial where state = ? order by number", (DONE,)).fetchall()
+        if not found:
+            return [], np.empty((0, 0))
+        columns = np.empty((len(found[0][1]) // 4, len(found)))
+        for place, (_, returns) in enumerate(found):
+            columns[:, place] = np.frombuffer(returns, np.float32)
+        return [number for number, _ in found], columns
+
+
+def code_of(make: object) -> str:
+    """What identifies the code that decides a trial's figures: core, strategies, harness, and the strategy's own file."""
+    found = hashlib.blake2b(digest_size=16)
+    for place in (trader.core.__file__, strategies.__file__, __file__):
+        folder = Path(str(place)).parent
+        for file in sorted(folder.glob("*.py")):
+            found.update(file.name.encode() + b"\0" + file.read_bytes())
+    made = find(make.name) if isinstance(make, Named) else make
+    try:
+        found.update(Path(inspect.getfile(made)).read_bytes())  # type: ignore[arg-type]
+    except (TypeError, OSError):
+        found.update(repr(made).encode())
+    return found.hexdigest()
+
+
+def digest(value: object) -> str:
+    """What identifies plain data."""
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _locked(folder: Path) -> int:
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise StudyError(f"{folder}: another process is at work on this study; wait for it, or name another folder") from error
+    return lock
+
+
+def _differs(key: str, there: object, here: object) -> str:
+    was, now = (json.dumps(one, sort_keys=True) for one in (there, here))
+    shown = f" (there {was}, here {now})" if len(was) + len(now) < 400 else ""
+    return f"{WHAT.get(key, key)} differs{shown}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,169 @@
+"""One trial of a sweep: build the strategy, replay it, and bring back its figures as a plain row.
+
+This is all that a worker does, whether it is this process, another one, or one on another machine. What goes wrong in a
+trial is a row that says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backtests import metrics
+from backtests.replay import StrategyError, replay
+from backtests.spans import Still, cut
+from strategies.loading import load
+from trader.core.instants import DAY
+
+if TYPE_CHECKING:
+    from backtests.result import Result
+    from backtests.spans import Span
+    from backtests.tape import Tape
+    from trader.core.history import Floats
+    from trader.core.view import Strategy
+
+CACHE_MOST = 64_000_000  # bytes that a worker may keep of what it computed from the tape
+# What a user's class and a replay may raise; anything else is our mistake and ends the sweep.
+WRONG = (StrategyError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to replay. jitter: the seed of other fills at opens, see `chance.py`."""
+
+    number: int
+    parameters: Mapping[str, Any]
+    span: Span | None = None
+    jitter: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What came of it. returns: per UTC day, of the span alone, float32; `error` in place of figures."""
+
+    number: int
+    stats: dict[str, Any] | None
+    error: str | None
+    returns: bytes = field(repr=False)
+    seconds: float
+
+    @property
+    def gains(self) -> Floats:
+        """The returns as numbers."""
+        return np.frombuffer(self.returns, np.float32).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A strategy by its name, with the parameters that a sweep does not touch; built as a YAML file would build it."""
+
+    name: str
+    parameters: Mapping[str, Any]
+
+    def __call__(self, **swept: Any) -> Strategy:  # noqa: ANN401 - whatever the strategy takes
+        """Build it; raises StrategyLoadError."""
+        return load(self.name, {**self.parameters, **swept})
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all trials share: how a strategy is built, and what `replay` assumes."""
+
+    make: Callable[..., Any]
+    assumed: Mapping[str, Any] = field(default_factory=dict)
+    slip: float = 0.0  # the share of a bar's way from open to high or low that a jittered open may move
+
+
+class Bench:
+    """A worker's place: the tape and the setting, and the parts of the tape that it cut before."""
+
+    def __init__(self, tape: Tape, setting: Setting) -> None:
+        self.tape, self.setting = tape, setting
+        self.parts: dict[Span, Tape] = {}
+
+    def run(self, job: Job) -> Row:
+        """One trial."""
+        begun = time.perf_counter()
+        try:
+            strategy = self.setting.make(**job.parameters)
+            stats, returns = self._played(strategy, job)
+        except WRONG as error:
+            return Row(job.number, None, f"{type(error).__name__}: {error}", b"", time.perf_counter() - begun)
+        return Row(job.number, stats, None, returns.astype(np.float32).tobytes(), time.perf_counter() - begun)
+
+    def _played(self, strategy: Strategy, job: Job) -> tuple[dict[str, Any], Floats]:
+        tape = self._tape(job)
+        if job.span is not None:
+            strategy = Still(strategy, job.span.begin_ns)
+        result = played(strategy, tape, self.setting.assumed)
+        stats, first = dict(result.stats), 0
+        if job.span is not None:
+            first = int(np.searchsorted(tape.closes_ns, job.span.begin_ns, side="right"))
+            stats |= metrics.measure(
+                result.curve[first:], tape.closes_ns[first:], tape.step_ns, cash_start=result.cash_start
+            )
+        _trim(tape)
+        return stats, daily(result, first)
+
+    def _tape(self, job: Job) -> Tape:
+        tape = self.tape
+        if job.span is not None:
+            if job.span not in self.parts:
+                if len(self.parts) > 8:
+                    self.parts.clear()
+                self.parts[job.span] = cut(tape, job.span)
+            tape = self.parts[job.span]
+        return tape if job.jitter is None else _jittered(tape, job.jitter, self.setting.slip)
+
+
+def played(strategy: Strategy, tape: Tape, assumed: Mapping[str, Any]) -> Result:
+    """The one place where a sweep replays."""
+    return replay(strategy, tape, **assumed)
+
+
+def daily(result: Result, first: int = 0) -> Floats:
+    """Returns per UTC day from a bar on; of a tape with coarser bars, per bar."""
+    equity, closes = result.curve[first:], result.tape.closes_ns[first:]
+    days = (closes - 1) // DAY
+    last = np.append(days[1:] != days[:-1], True)
+    marks = np.concatenate(([result.cash_start], equity[last]))
+    before = marks[:-1]
+    return np.divide(marks[1:], before, out=np.ones(len(before)), where=before > 0) - 1.0
+
+
+def days_of(tape: Tape) -> np.ndarray:
+    """The days that `daily` gives a return for, counted from 1970."""
+    return np.unique((tape.closes_ns - 1) // DAY)
+
+
+def _jittered(tape: Tape, seed: int, slip: float) -> Tape:
+    """The same tape with each open moved by lot towards the bar's high or low: what other fills there might have been."""
+    from backtests.tape import Tape as Made  # noqa: PLC0415 - the name at the top is for annotations
+
+    panel, lot = tape.panel, np.random.default_rng(seed)
+    moved = lot.uniform(-slip, slip, panel.open.shape)
+    reach = np.where(moved > 0, panel.high - panel.open, panel.open - panel.low)
+    found = replace(panel, open=panel.open + moved * np.maximum(reach, 0.0), caches={})
+    return Made(
+        found, instruments=tape.instruments, report=tape.report, label=tape.label, delay_ns=tape.delay_ns,
+        omitted=tape.omitted_assets, withheld=tape.withheld,
+    )  # fmt: skip
+
+
+def _trim(tape: Tape) -> None:
+    """Forget what was computed from the tape when it has grown too large: parameters may ask for ever new columns."""
+    caches = tape.panel.caches
+    if sum(_bytes(one) for one in caches.values()) > CACHE_MOST:
+        caches.clear()
+
+
+def _bytes(one: object) -> int:
+    if isinstance(one, np.ndarray):
+        return one.nbytes if one.base is None else 0
+    if isinstance(one, tuple | list):
+        return sum(_bytes(part) for part in one) if one and not isinstance(one[0], int | float | bool) else 8 * len(one)
+    return 0
