@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backtests.space import Point, Space, told, written
-from backtests.study import DONE
+from backtests.study import DONE, PRUNED
 from backtests.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -51,18 +51,16 @@ class Swept:
         """Read a study; its rows are written to `results.parquet` in its folder."""
         import pandas as pd  # noqa: PLC0415
 
-        rows, points, states, spent = [], [], [], 0.0
+        rows, points, states, wrong, spent = [], [], [], list[str | None](), 0.0
         for one in study.trials():
-            figures = (one.row.stats or {}) | {"error": one.row.error}
-            if one.state != DONE and one.row.error is None:
-                figures["error"] = f"{one.state} after {len(one.parts)} parts"
-            rows.append(space.values(one.point) | figures)
+            pruned = f"{one.state} after {len(one.parts)} parts" if one.state == PRUNED else None
+            rows.append(space.values(one.point) | (one.row.stats or {}))
+            wrong.append(one.row.error or pruned)
             points.append(one.point)
             states.append(one.state)
             spent += one.row.seconds
         frame = pd.DataFrame(rows)
-        if "error" in frame.columns:
-            frame["error"] = frame.pop("error").astype(object)  # the last column
+        frame["error"] = pd.Series(wrong, dtype=object)
         _check(objectives, frame)
         if study.folder is not None:
             _keep(frame, study.folder)
@@ -146,7 +144,7 @@ def _keep(frame: pd.DataFrame, folder: Path) -> None:
             plain[name] = [
                 one if one is None or isinstance(one, str) else json.dumps(told(one)) for one in plain[name]
             ]  # fmt: skip
-    plain = plain.astype({"error": "string"}) if "error" in plain.columns else plain
+    plain["error"] = plain["error"].astype("string")
     file = folder / "results.parquet"
     fresh = file.with_suffix(".part")
     try:

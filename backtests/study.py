@@ -71,7 +71,11 @@ class Study:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(folder)
-            self._check(folder / "manifest.json")
+            try:
+                self._check(folder / "manifest.json")
+            except BaseException:
+                os.close(self._lock)
+                raise
         self._base = sqlite3.connect(":memory:" if folder is None else folder / "study.sqlite", isolation_level=None)
         self._base.execute("pragma journal_mode = wal")
         self._base.execute("pragma synchronous = normal")
