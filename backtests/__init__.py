@@ -11,4 +11,19 @@ from backtests.tape import Tape
 from trader.core.costs import Costs
 from trader.core.risk import Limits
 
-__all__ = ["Audit", "Costs", "Limits", "Range", "Result", "Search", "Swept", "Tape", "TapeError", "audit", "explore", "replay", "sample", "sweep"]
+__all__ = [
+    "Audit",
+    "Costs",
+    "Limits",
+    "Range",
+    "Result",
+    "Search",
+    "Swept",
+    "Tape",
+    "TapeError",
+    "audit",
+    "explore",
+    "replay",
+    "sample",
+    "sweep",
+]

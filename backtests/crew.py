@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import sys
 import threading
 from collections import deque
@@ -122,7 +123,9 @@ class Processes:
                 return self.pool.submit(_work, [job]).result()[0]
             except BrokenProcessPool:
                 self._reopen()
-        return Row(job.number, None, "the worker died of it, twice: out of memory, or a crash in compiled code", b"", 0.0)
+        return Row(
+            job.number, None, "the worker died of it, twice: out of memory, or a crash in compiled code", b"", 0.0
+        )
 
     def _reopen(self) -> None:
         self.pool.shutdown(wait=True, cancel_futures=True)
@@ -135,11 +138,17 @@ class Processes:
 
 def check_importable(make: Callable[..., Any]) -> None:
     """Other processes import the strategy by name: one that was typed into a notebook or a shell they cannot have."""
-    module = getattr(make, "__module__", "")
-    main = sys.modules.get("__main__")
-    if module == "__main__" and not getattr(main, "__file__", None):
-        name = getattr(make, "__qualname__", repr(make))
-        raise ValueError(f"{name} was typed in here, so other processes cannot import it; put it in a file, or workers=1")
+    name, main = getattr(make, "__qualname__", repr(make)), sys.modules.get("__main__")
+    try:
+        pickle.dumps(make)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{name} cannot be sent to other processes ({error}); put a class in a file, or take workers=1"
+        ) from error
+    if getattr(make, "__module__", "") == "__main__" and not getattr(main, "__file__", None):
+        raise ValueError(
+            f"{name} was typed in here, so other processes cannot import it; put it in a file, or take workers=1"
+        )
 
 
 def _arrive(file: str, setting: Setting) -> None:

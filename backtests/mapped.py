@@ -20,6 +20,7 @@ from backtests.tape import Tape
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 ALIGNED = 64
 
 
@@ -35,7 +36,7 @@ def packed(tape: Tape) -> bytes:
     return b"".join(_pieces(tape))
 
 
-def _pieces(tape: Tape) -> Iterator[bytes | memoryview]:
+def _pieces(tape: Tape) -> Iterator[bytes | memoryview[int]]:
     columns: list[pickle.PickleBuffer] = []
     bare = Tape(
         replace(tape.panel, caches={}), instruments=tape.instruments, report=tape.report, label=tape.label,
@@ -75,7 +76,7 @@ def fingerprint(tape: Tape) -> str:
     return found.hexdigest()
 
 
-def _parts(tape: Tape) -> Iterator[bytes]:
+def _parts(tape: Tape) -> Iterator[bytes | memoryview[int]]:
     panel = tape.panel
     yield repr((panel.names, panel.step_ns, sorted(panel.delisted_ns.items()), tape.label, tape.delay_ns)).encode()
     yield repr(sorted((name, repr(one)) for name, one in tape.instruments.items())).encode()

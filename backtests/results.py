@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backtests.space import Point, Space, told, written
-from backtests.study import DONE, PRUNED
+from backtests.study import DONE, FAILED, PRUNED
 from backtests.verdict import Verdict, judge
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
     import pandas as pd
@@ -45,6 +46,7 @@ class Swept:
     tried: Tried | None
     fresh: int
     seconds: float
+    _verdict: Verdict | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, study: Study, space: Space, objectives: tuple[str, ...], *, tried: Tried | None, fresh: int) -> Swept:
@@ -81,7 +83,9 @@ class Swept:
     def best(self) -> int | None:
         """The place of the best row by the first objective; of equal ones the first."""
         figure = self.figure()
-        return None if not np.isfinite(figure).any() else int(np.nanargmax(np.where(np.isfinite(figure), figure, np.nan)))
+        return (
+            None if not np.isfinite(figure).any() else int(np.nanargmax(np.where(np.isfinite(figure), figure, np.nan)))
+        )
 
     @property
     def finalists(self) -> list[int]:
@@ -94,6 +98,10 @@ class Swept:
             int(one) for one in there
             if not ((figures[:, there] >= figures[:, [one]]).all(axis=0) & (figures[:, there] > figures[:, [one]]).any(axis=0)).any()
         ]  # fmt: skip
+
+    def parameters(self, place: int) -> dict[str, Any]:
+        """The parameters of a row, as the strategy takes them."""
+        return self.space.values(self.points[place])
 
     def neighbours(self) -> list[Neighbour]:
         """How the objective changes one step away from the best, parameter by parameter, where such a trial was made."""
@@ -118,17 +126,63 @@ class Swept:
         best, figure = self.best, self.figure()
         if best is None or not figure[best] > 0:
             return None
-        there = np.asarray([[axis.share(point[name]) for name, axis in self.space.axes.items()] for point in self.points])
+        there = np.asarray(
+            [[axis.share(point[name]) for name, axis in self.space.axes.items()] for point in self.points]
+        )
         kinds = np.asarray([axis.is_ordered or axis.values is None for axis in self.space.axes.values()])
         apart = np.abs(there - there[best])
         apart[:, ~kinds] = apart[:, ~kinds] > 0  # another choice is another place, however far down the list
-        order = [one for one in np.argsort(apart.sum(axis=1), kind="stable").tolist() if one != best and np.isfinite(figure[one])]
+        order = [
+            one
+            for one in np.argsort(apart.sum(axis=1), kind="stable").tolist()
+            if one != best and np.isfinite(figure[one])
+        ]
         near = order[: max(2 * len(self.space.axes), len(order) // 10)]
         return float(figure[near].mean() / figure[best]) if near else None
 
     def verdict(self) -> Verdict:
         """Whether the choice of the best is overfitted, all trials ever made being counted."""
-        return judge(self.numbers, self.gains, self.best, tried=self.tried)
+        if self._verdict is None:
+            self._verdict = judge(self.numbers, self.gains, self.best, tried=self.tried)
+        return self._verdict
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write it as one self-contained page; raises ReportError."""
+        from backtests.report import write_page  # noqa: PLC0415 - only who draws needs it
+        from backtests.sweep_page import render  # noqa: PLC0415
+
+        return write_page(render(self), path)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from backtests.sweep_page import body, head  # noqa: PLC0415
+
+        return "\n".join([*head(self), *body(self)])
+
+    def summary(self) -> str:
+        """The verdict, the finalists, and how firm the best stands."""
+        names = [*self.space.axes]
+        shown = list(
+            dict.fromkeys(
+                [*(one.removeprefix("-") for one in self.objectives), "total_return", "max_drawdown", "n_trades"]
+            )
+        )
+        count, failed, pruned = len(self.states), self.states.count(FAILED), self.states.count(PRUNED)
+        verdict, stable = self.verdict(), self.stability()
+        lines = [verdict.text, ""]
+        told = f"{count:,} trials, {self.fresh:,} of them now; {failed:,} failed" + (
+            f", {pruned:,} pruned" if pruned else ""
+        )
+        lines.append(f"{told}; {self.seconds:,.1f} s of work")
+        if verdict.tried is not None:
+            lines.append(
+                f"trials ever made of this strategy: {verdict.tried.here:,} on this tape, {verdict.tried.anywhere:,} on any tape"
+            )
+        if stable is not None:
+            lines.append(f"the nearest trials have {stable:.0%} of the best's {self.objectives[0].removeprefix('-')}")
+        if self.best is not None:
+            lines += ["", self.frame.iloc[self.finalists][names + shown].to_string(index=False)]
+        return "\n".join(lines)
 
 
 def _check(objectives: tuple[str, ...], frame: pd.DataFrame) -> None:

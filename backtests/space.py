@@ -53,7 +53,9 @@ class Range:
             return None
         count = math.floor((self.high - self.low) / step + 1e-9) + 1
         if count > VALUES_MOST:
-            raise ValueError(f"{count:,} values from {self.low!r} to {self.high!r}; at most {VALUES_MOST:,}: widen step")
+            raise ValueError(
+                f"{count:,} values from {self.low!r} to {self.high!r}; at most {VALUES_MOST:,}: widen step"
+            )
         if self.is_whole:
             return tuple(int(self.low) + number * int(step) for number in range(count))
         return tuple(_tidy(self.low + number * step) for number in range(count))
@@ -100,7 +102,9 @@ class Space:
 
     def __init__(self, parameters: Mapping[str, Range | Iterable[Any]]) -> None:
         if not parameters:
-            raise ValueError("a sweep needs at least one parameter with at least one value, such as {'enter': [60, 70]}")
+            raise ValueError(
+                "a sweep needs at least one parameter with at least one value, such as {'enter': [60, 70]}"
+            )
         self.axes = {name: _axis(name, given) for name, given in parameters.items()}
 
     @property

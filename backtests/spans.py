@@ -18,6 +18,8 @@ from trader.core.instants import from_ns, to_ns
 from trader.core.strategy import Decision
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from trader.core.strategy import Wants
     from trader.core.view import Strategy, View
 
@@ -59,7 +61,7 @@ def cut(tape: Tape, span: Span) -> Tape:
     if not size or int(panel.closes_ns[size - 1]) <= span.begin_ns:
         raise TapeError(f"no bar lies between {from_ns(span.begin_ns):%Y-%m-%d} and {from_ns(span.end_ns):%Y-%m-%d}")
     columns = [column[:, :size] for column in (panel.open, panel.high, panel.low, panel.close, panel.volume)]
-    there = ~np.isnan(columns[3]).all(axis=1)
+    there: NDArray[np.bool_] = np.asarray(~np.isnan(columns[3]).all(axis=1))
     names = [name for name, is_there in zip(panel.names, there, strict=True) if is_there]
     if len(names) < len(there):
         columns = [column[there] for column in columns]

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -92,11 +92,13 @@ class Study:
         wrong = [_differs(key, there.get(key), here) for key, here in self.manifest.items() if there.get(key) != here]
         if wrong:
             raise StudyError(
-                f"{self.folder}: this study cannot be gone on with: " + "; ".join(wrong) + ". Rows of two kinds would be mixed:"
+                f"{self.folder}: this study cannot be gone on with: "
+                + "; ".join(wrong)
+                + ". Rows of two kinds would be mixed:"
                 " name another folder, or delete this one"
             )
 
-    def __enter__(self) -> Study:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -146,7 +148,9 @@ class Study:
 
     def gains(self) -> tuple[list[int], Floats]:
         """The numbers of the trials that went to the end, and their returns: days x trials."""
-        found = self._base.execute("select number, returns from trial where state = ? order by number", (DONE,)).fetchall()
+        found = self._base.execute(
+            "select number, returns from trial where state = ? order by number", (DONE,)
+        ).fetchall()
         if not found:
             return [], np.empty((0, 0))
         columns = np.empty((len(found[0][1]) // 4, len(found)))
@@ -165,9 +169,18 @@ def code_of(make: object) -> str:
     made = find(make.name) if isinstance(make, Named) else make
     try:
         found.update(Path(inspect.getfile(made)).read_bytes())  # type: ignore[arg-type]
-    except (TypeError, OSError):
-        found.update(repr(made).encode())
+    except (TypeError, OSError):  # typed in, so there is no file
+        code = getattr(made, "__code__", None)
+        found.update(repr(made if code is None else (code.co_code, code.co_consts, code.co_names)).encode())
     return found.hexdigest()
+
+
+def name_of(make: object) -> str:
+    """What a strategy is called in a manifest and in the tally."""
+    if isinstance(make, Named):
+        return make.name
+    inner = getattr(make, "func", make)  # of a partial
+    return f"{getattr(inner, '__module__', '')}:{getattr(inner, '__qualname__', type(inner).__name__)}"
 
 
 def digest(value: object) -> str:
@@ -181,7 +194,9 @@ def _locked(folder: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(lock)
-        raise StudyError(f"{folder}: another process is at work on this study; wait for it, or name another folder") from error
+        raise StudyError(
+            f"{folder}: another process is at work on this study; wait for it, or name another folder"
+        ) from error
     return lock
 
 

@@ -17,7 +17,7 @@ from backtests import mapped
 from backtests.crew import Alone, Crew, Processes, check_importable
 from backtests.results import Swept
 from backtests.space import Point, Range, Space, told
-from backtests.study import DONE, FAILED, Study, Trial, code_of, digest
+from backtests.study import DONE, FAILED, Study, Trial, code_of, digest, name_of
 from backtests.tally import Tally
 from backtests.trial import Bench, Job, Named, Row, Setting
 
@@ -78,7 +78,15 @@ def sweep(
             strategy(**space.values(point))
     search = Search(method, runs, seed)
     return explore(
-        strategy, space, tape, search=search, workers=workers, executor=executor, folder=folder, progress=progress, **assumed
+        strategy,
+        space,
+        tape,
+        search=search,
+        workers=workers,
+        executor=executor,
+        folder=folder,
+        progress=progress,
+        **assumed,
     ).frame
 
 
@@ -93,7 +101,7 @@ def explore(
     """
     folder = None if folder is None else Path(folder)
     tape_id = mapped.fingerprint(tape)
-    name = make.name if isinstance(make, Named) else f"{make.__module__}:{make.__qualname__}"
+    name = name_of(make)
     fixed = make.parameters if isinstance(make, Named) else {}
     manifest = {
         "tape": tape_id, "strategy": {"name": name, "parameters": told(fixed)}, "assumed": _plain(assumed),
@@ -116,7 +124,9 @@ def explore(
             total = space.size if search.method == "grid" else search.runs
             work.go_through(points, total or 0)
         work.recount()
-        return Swept.of(study, space, search.objectives, tried=None if counted is None else counted.tried(), fresh=work.fresh)
+        return Swept.of(
+            study, space, search.objectives, tried=None if counted is None else counted.tried(), fresh=work.fresh
+        )
 
 
 def crew_of(
@@ -188,7 +198,11 @@ class Work:
 
     def _count(self, trials: Iterable[Trial]) -> None:
         if self.tally is not None:
-            named = ((digest([self.salt, told(self.space.values(one.point))]), one.row.gains) for one in trials if one.row.stats)
+            named = (
+                (digest([self.salt, told(self.space.values(one.point))]), one.row.gains)
+                for one in trials
+                if one.row.returns
+            )
             self.tally.note(named)
 
 

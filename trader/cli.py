@@ -15,6 +15,7 @@ from trader.cli_backtest import register as register_backtests
 from trader.cli_config import register as register_config
 from trader.cli_doctor import register as register_doctor
 from trader.cli_run import register
+from trader.cli_sweep import register as register_sweeps
 from trader.output import INTERNAL, Failure
 
 CODES = "Exit codes: 0 done, 2 bad input, 3 not ready, 4 refused, 5 internal error."
@@ -32,6 +33,7 @@ app = typer.Typer(
 register_backtests(app)
 register_config(app)
 register_doctor(app)
+register_sweeps(app)
 register(app)
 
 

@@ -15,7 +15,7 @@ from trader.cli_shared import CODES, progress_of
 from trader.output import NOT_READY, Failure, backtest_json, check_writable, plain, write
 
 if TYPE_CHECKING:
-    from backtests import Audit, Result, Tape
+    from backtests import Audit, Result, Swept, Tape
     from trader.core.view import Strategy
     from trader.settings import Backtest
     from trader.yaml_source import Document
@@ -75,7 +75,7 @@ def backtest(
     if facts is not None:
         write(facts, "".join(json.dumps(plain(fact), allow_nan=False) + "\n" for fact in result.facts()))
     if report is not None:
-        _report(result, report)
+        write_report(result, report)
     is_piped = "-" in {str(json_file), str(facts)}
     print(result.summary(), file=sys.stderr if is_piped else sys.stdout)
     for path in (report, json_file, facts):
@@ -131,7 +131,7 @@ def audit(
     if json_file is not None:
         write(json_file, json.dumps(plain(found.as_dict()), indent=2) + "\n")
     if report is not None:
-        _report(found, report)
+        write_report(found, report)
     print(found.summary(full=full), file=sys.stderr if str(json_file) == "-" else sys.stdout)
 
 
@@ -181,7 +181,7 @@ def _replayed(settings: "Backtest", document: "Document", strategy: "Strategy", 
     try:
         costs = Costs(**settings.costs.model_dump())
         limits = None if settings.limits is None else Limits(**settings.limits.model_dump())
-        with _progress(settings.strategy.name) as progress:
+        with progress_on(settings.strategy.name) as progress:
             return replay(
                 strategy, tape, cash=settings.cash, costs=costs, latency=settings.latency, exits=settings.exits,
                 limits=limits, progress=progress,
@@ -204,7 +204,7 @@ def _audited(
     check_kinds(settings, document, strategy, tape)
     limits = None if settings.limits is None else Limits(**settings.limits.model_dump())
     try:
-        with _progress(f"{settings.strategy.name} for the audit") as progress:
+        with progress_on(f"{settings.strategy.name} for the audit") as progress:
             return ask(
                 strategy, tape, cash=settings.cash, costs=Costs(**settings.costs.model_dump()), permutations=permutations,
                 trials=trials, sweep=sweep, progress=progress, latency=settings.latency, exits=settings.exits, limits=limits,
@@ -232,7 +232,7 @@ def check_kinds(settings: "Backtest", document: "Document", strategy: "Strategy"
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Callable[[float], None] | None]:
+def progress_on(title: str) -> Iterator[Callable[[float], None] | None]:
     """A bar on stderr while somebody watches; nothing otherwise."""
     if not sys.stderr.isatty():
         yield None
@@ -241,7 +241,8 @@ def _progress(title: str) -> Iterator[Callable[[float], None] | None]:
         yield partial(tell, f"replaying {title}")
 
 
-def _report(result: "Result | Audit", path: Path) -> None:
+def write_report(result: "Result | Audit | Swept", path: Path) -> None:
+    """Write its page; raises Failure."""
     from backtests.report import ReportError
 
     try:

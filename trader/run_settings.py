@@ -16,21 +16,8 @@ from strategies.loading import load as load_strategy
 from trader import setting_values as read
 from trader.core.risk import Limits, never_fits
 from trader.core.view import Strategy
-from trader.settings import (
-    CostsChoice,
-    Count,
-    Duration,
-    File,
-    Layout,
-    LimitsChoice,
-    Money,
-    Names,
-    Part,
-    SettingsError,
-    Share,
-    StrategyChoice,
-    load,
-)
+from trader.setting_types import Count, Duration, File, Money, Names, Part, Share
+from trader.settings import CostsChoice, Layout, LimitsChoice, SettingsError, StrategyChoice, load
 from trader.yaml_source import Document
 
 VENUES = ("paper", "gate", "mexc")

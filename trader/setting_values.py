@@ -42,6 +42,21 @@ def count(value: object) -> object:
     return value
 
 
+def whole(value: object) -> object:
+    """A whole number from 0 up."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("allowed is a whole number from 0 up")
+    return value
+
+
+def figures(value: object) -> object:
+    """One figure of a replay or a list of them, as a tuple."""
+    found = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not found or not all(isinstance(one, str) and one.removeprefix("-").isidentifier() for one in found):
+        raise ValueError("allowed is a figure such as sharpe, or a list such as [sharpe, -turnover]")
+    return found
+
+
 def percent(value: object) -> object:
     """`10%` as 0.1; anything else as it is."""
     match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
@@ -182,6 +197,29 @@ def version(value: object) -> object:
     if value == 1 and not isinstance(value, bool):
         return 1
     raise ValueError("allowed is 1, the layout this program reads")
+
+
+def axis(value: object) -> object:
+    """The values a parameter takes in a sweep: a list of them, or a mapping with the bounds of a range."""
+    allowed = (
+        "allowed is a list of values, or a range such as {from: 5, to: 20, step: 5} or {from: 1%, to: 30%, log: true}"
+    )
+    if isinstance(value, list | tuple):
+        if not value:
+            raise ValueError(f"{allowed}; the list is empty")
+        return tuple(plainly(one) for one in value)
+    if not isinstance(value, Mapping):
+        raise ValueError(allowed)
+    unknown = [str(key) for key in value if key not in {"from", "to", "step", "log"}]
+    if unknown:
+        raise ValueError(f"{unknown[0]}: unknown key; {near(unknown[0], ('from', 'to', 'step', 'log'))}{allowed}")
+    found = {str(key): percent(one) for key, one in value.items()}
+    for key, one in found.items():
+        if isinstance(one, bool) is not (key == "log") or not isinstance(one, int | float):
+            raise ValueError(f"{key} = {one!r}; {allowed}")
+    if not {"from", "to"} <= set(found) or not found["from"] < found["to"]:  # type: ignore[operator]
+        raise ValueError(f"{allowed}; from must be under to")
+    return found
 
 
 def plainly(value: object) -> object:

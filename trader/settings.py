@@ -5,21 +5,34 @@ checked here: what comes out is frozen and needs no second look. Whatever is wro
 file, line, key, value, what is allowed and the nearest spelling. It builds nothing and imports no room but the core's values.
 """
 
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, cast, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from trader import setting_values as read
 from trader import yaml_source
+from trader.setting_types import (
+    Columns,
+    Cost,
+    Count,
+    Duration,
+    File,
+    Files,
+    Instant,
+    Money,
+    Names,
+    Part,
+    Positive,
+    Share,
+)
+from trader.sweep_settings import SweepChoice
 from trader.yaml_source import Document, Place, YamlError
 
 PREFIX = "TRADER_"
@@ -27,57 +40,6 @@ PREFIX = "TRADER_"
 
 class SettingsError(ValueError):
     """A configuration that cannot be used; one line per problem."""
-
-
-def _number_or_percent(**limits: float) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"anyOf": [{"type": "number", **limits}, {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"}]}
-    )
-
-
-def _text_schema(**more: object) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", **more})
-
-
-Share = Annotated[
-    float,
-    BeforeValidator(read.number("a share over 0 up to 1, such as 0.1 or 10%", lambda x: 0 < x <= 1)),
-    _number_or_percent(exclusiveMinimum=0, maximum=1),
-]
-Cost = Annotated[
-    float,
-    BeforeValidator(read.number("a share from 0 up to 1, such as 0.002 or 0.2%", lambda x: 0 <= x < 1)),
-    _number_or_percent(minimum=0, exclusiveMaximum=1),
-]
-Positive = Annotated[
-    float,
-    BeforeValidator(read.number("a finite number over 0, or a percent", lambda x: 0 < x < math.inf)),
-    _number_or_percent(exclusiveMinimum=0),
-]
-Money = Annotated[
-    float,
-    BeforeValidator(read.money),
-    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": read.MONEY}]}),
-]
-Count = Annotated[int, BeforeValidator(read.count), Field(ge=1)]
-Duration = Annotated[str, BeforeValidator(read.time_span), _text_schema(pattern=r"^\s*\d+(\.\d+)?\s*[a-z]+\s*$")]
-Instant = Annotated[
-    datetime, BeforeValidator(read.instant), _text_schema(examples=["2024-01-31", "2024-01-31T06:00:00"])
-]
-File = Annotated[Path, BeforeValidator(read.path), _text_schema(minLength=1)]
-Files = Annotated[
-    tuple[Path, ...],
-    BeforeValidator(read.paths),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
-]
-Names = Annotated[tuple[str, ...], BeforeValidator(read.names)]
-Columns = Annotated[dict[str, str], BeforeValidator(read.columns)]
-
-
-class Part(BaseModel):
-    """What all parts share: frozen, and no key that nobody reads."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Data(Part):
@@ -217,6 +179,9 @@ class Backtest(Layout):
     )
     limits: LimitsChoice | None = Field(None, description="off unless given; the summary says so")
     report: File | None = Field(None, description="write the HTML report here")
+    sweep: SweepChoice | None = Field(
+        None, description="what `trader sweep` searches; `trader backtest` passes it over"
+    )
 
 
 Model = TypeVar("Model", bound=BaseSettings)
@@ -279,6 +244,9 @@ def _at_home(settings: Backtest, document: Document, folder: Path) -> Backtest:
     changes: dict[str, object] = {"data": data.model_copy(update=found)}
     if settings.report is not None:
         changes["report"] = folder / settings.report
+    if settings.sweep is not None:
+        homes = {key: folder / one for key in ("folder", "tally") if (one := getattr(settings.sweep, key)) is not None}
+        changes["sweep"] = settings.sweep.model_copy(update=homes)
     file, colon, name = settings.strategy.name.rpartition(":")
     if colon and file.endswith(".py"):
         changes["strategy"] = settings.strategy.model_copy(update={"name": f"{folder / file}:{name}"})

@@ -10,7 +10,8 @@ from pydantic_settings import SettingsConfigDict
 
 from trader import setting_values as read
 from trader.core.instants import SECOND, duration
-from trader.settings import Columns, Count, Duration, File, Layout, Part, SettingsError, Share, load
+from trader.setting_types import Columns, Count, Duration, File, Part, Share
+from trader.settings import Layout, SettingsError, load
 from trader.yaml_source import Document
 
 Secret = Annotated[SecretStr, BeforeValidator(str)]

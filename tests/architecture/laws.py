@@ -21,6 +21,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("trader",),  # the face for those who write strategies: `trader/__init__.py` alone
     ("strategies",),
     ("trader.yaml_source", "trader.setting_values"),
+    ("trader.setting_types",),
+    ("trader.sweep_settings",),
     ("trader.settings",),
     (
         "backtests",
@@ -46,6 +48,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "trader.cli_ratings",
         "trader.cli_run",
         "trader.cli_shared",
+        "trader.cli_sweep",
         "trader.configurations",
         "trader.demo",
         "trader.demo_vendor",
@@ -75,9 +78,13 @@ OUTSIDE: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "pyarrow": (("backtests/*",), "reading Parquet"),
     "plotly": (("backtests/*",), "plots of the notebook and the report"),
+    "optuna": (("backtests/optimise.py",), "proposals for a sweep; an extra"),
+    "distributed": (("backtests/cluster.py",), "a sweep on other machines; an extra"),
     "pydantic": (
         (
             "trader/settings.py",
+            "trader/setting_types.py",
+            "trader/sweep_settings.py",
             "trader/run_settings.py",
             "trader/vendor_settings.py",
             "trader/adapters/payloads.py",
