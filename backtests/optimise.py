@@ -182,7 +182,7 @@ def _told(one: Trial, space: Space, search: Search) -> optuna.trial.FrozenTrial:
     return optuna.trial.create_trial(
         state=state, values=values if state is TrialState.COMPLETE else None, params=params,
         distributions={name: _distribution(axis) for name, axis in space.axes.items()},
-        intermediate_values={piece: figure for piece, figure in enumerate(one.parts, start=1)},
+        intermediate_values=dict(enumerate(one.parts, start=1)),
     )  # fmt: skip
 
 

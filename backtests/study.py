@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -159,13 +160,20 @@ class Study:
         return [number for number, _ in found], columns
 
 
-def code_of(make: object) -> str:
-    """What identifies the code that decides a trial's figures: core, strategies, harness, and the strategy's own file."""
+@lru_cache(maxsize=1)
+def packages_code() -> str:
+    """What identifies the code of core, strategies and harness."""
     found = hashlib.blake2b(digest_size=16)
     for place in (trader.core.__file__, strategies.__file__, __file__):
         folder = Path(str(place)).parent
         for file in sorted(folder.glob("*.py")):
             found.update(file.name.encode() + b"\0" + file.read_bytes())
+    return found.hexdigest()
+
+
+def code_of(make: object) -> str:
+    """What identifies the code that decides a trial's figures: that of the program, and the strategy's own file."""
+    found = hashlib.blake2b(packages_code().encode(), digest_size=16)
     made = find(make.name) if isinstance(make, Named) else make
     try:
         found.update(Path(inspect.getfile(made)).read_bytes())  # type: ignore[arg-type]
