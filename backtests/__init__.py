@@ -4,9 +4,11 @@ from backtests.audit import Audit, audit
 from backtests.checks import TapeError
 from backtests.replay import replay
 from backtests.result import Result
+from backtests.results import Swept
 from backtests.sample import sample
+from backtests.search import Search
 from backtests.space import Range
-from backtests.sweep import Search, Swept, explore, sweep
+from backtests.sweep import explore, sweep
 from backtests.tape import Tape
 from trader.core.costs import Costs
 from trader.core.risk import Limits

@@ -31,7 +31,7 @@ class ClusterError(RuntimeError):
     """The cluster cannot be used; what was finished is kept."""
 
 
-class Shipped(distributed.WorkerPlugin):  # type: ignore[misc]  # distributed has no types
+class Shipped(distributed.WorkerPlugin):
     """The tape at a worker."""
 
     def __init__(self, name: str, tape: Tape) -> None:
@@ -114,7 +114,9 @@ class Cluster:
         alone_since: float | None = None
         while True:
             try:
-                found = distributed.wait(list(under_way), timeout=5, return_when="FIRST_COMPLETED")
+                found = distributed.wait(  # type: ignore[no-untyped-call]
+                    list(under_way), timeout=5, return_when="FIRST_COMPLETED"
+                )
             except TimeoutError:
                 if self.client.nthreads():
                     alone_since = None
@@ -137,7 +139,7 @@ class Cluster:
 def client_of(address: str) -> Iterator[Any]:
     """A client of the scheduler at an address."""
     try:
-        client = distributed.Client(address, timeout=10)
+        client = distributed.Client(address, timeout=10)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise ClusterError(f"no scheduler answers ({error}); start one: dask scheduler") from error
     with client:
@@ -148,6 +150,7 @@ def _work(name: str, sweep: str, setting: Setting, jobs: Sequence[Job], code: st
     if packages_code() != code:
         raise ClusterError("a worker runs other code of this program; install the same version on all machines")
     plugin = distributed.get_worker().plugins[name]
+    assert isinstance(plugin, Shipped)
     with plugin.lock:
         bench = plugin.bench(sweep, setting)
         return [bench.run(job) for job in jobs]

@@ -21,15 +21,16 @@ from backtests.study import DONE, FAILED, PRUNED, Trial
 from backtests.trial import Job, Row
 
 if TYPE_CHECKING:
+    from backtests.search import Plan, Search
     from backtests.space import Axis, Point, Space
-    from backtests.sweep import Search, Work
-    from backtests.tape import Tape
+    from backtests.work import Work
 
 STATES = {DONE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
 
-def optimise(work: Work, search: Search, tape: Tape) -> None:
+def optimise(work: Work) -> None:
     """Go through the batches that are not finished yet."""
+    search = work.plan.search
     runs, batch = search.runs or 0, search.batch
     there = {one.number: one for one in work.study.trials()}
     begin = 0
@@ -42,9 +43,9 @@ def optimise(work: Work, search: Search, tape: Tape) -> None:
             return
         memory = _memory(work, search)
         for number in range(begin):
-            memory.add_trial(_told(there[number], work.space, search))
+            memory.add_trial(_told(there[number], work.plan.space, search))
         while begin < runs:
-            turn = Turn(work, search, tape, memory, begin)
+            turn = Turn(work, memory, begin)
             turn.go(min(batch, runs - begin), {number: one for number, one in there.items() if number >= begin})
             begin += batch
 
@@ -52,8 +53,8 @@ def optimise(work: Work, search: Search, tape: Tape) -> None:
 class Turn:
     """One batch: ask for its points, do them, tell what came of them."""
 
-    def __init__(self, work: Work, search: Search, tape: Tape, memory: optuna.Study, begin: int) -> None:
-        self.work, self.search, self.tape, self.memory, self.begin = work, search, tape, memory, begin
+    def __init__(self, work: Work, memory: optuna.Study, begin: int) -> None:
+        self.work, self.search, self.memory, self.begin = work, work.plan.search, memory, begin
         self.done: dict[int, Trial] = {}
         self.points: dict[int, Point] = {}
         self.parts: dict[int, list[float]] = {}
@@ -62,7 +63,7 @@ class Turn:
         """Do what of the batch is not there yet."""
         self.memory.sampler = _sampler(self.search, self.begin)
         asked = {number: self.memory.ask() for number in range(self.begin, self.begin + count)}
-        self.points = {number: _asked(trial, self.work.space) for number, trial in asked.items()}
+        self.points = {number: _asked(trial, self.work.plan.space) for number, trial in asked.items()}
         self.parts = {number: list(there[number].parts) if number in there else [] for number in asked}
         self.done = {number: one for number, one in there.items() if number in asked}
         alive = list(asked)
@@ -82,7 +83,7 @@ class Turn:
 
     def _pruned(self, alive: list[int], asked: dict[int, optuna.Trial], piece: int) -> list[int]:
         """Replay the first pieces of the tape and give up what does badly there."""
-        span = _span(self.tape, piece, self.search.pieces)
+        span = _span(self.work.plan, piece)
         rows: dict[int, Row] = {}
         for some in self.work.crew.rows(
             self._job(number, span) for number in alive if number not in self.done and len(self.parts[number]) < piece
@@ -114,7 +115,7 @@ class Turn:
         return number in order[(len(order) + 1) // 2 :]
 
     def _job(self, number: int, span: Span | None = None) -> Job:
-        return Job(number, self.work.space.values(self.points[number]), span)
+        return Job(number, self.work.plan.space.values(self.points[number]), span or self.work.plan.span)
 
     def _trial(self, row: Row, state: str) -> Trial:
         state = state if row.error is None else FAILED
@@ -202,7 +203,10 @@ def _figure(stats: dict[str, Any] | None, objective: str) -> float:
     return -found if objective.startswith("-") else found
 
 
-def _span(tape: Tape, piece: int, pieces: int) -> Span:
-    """The first pieces of a tape."""
-    size = len(tape.opens_ns)
-    return Span(int(tape.opens_ns[0]), int(tape.closes_ns[max(size * piece // pieces, 1) - 1]))
+def _span(plan: Plan, piece: int) -> Span:
+    """The first pieces of the time."""
+    closes = plan.tape.closes_ns
+    begin_ns = int(plan.tape.opens_ns[0]) if plan.span is None else plan.span.begin_ns
+    end_ns = int(closes[-1]) if plan.span is None else plan.span.end_ns
+    inside = closes[(closes > begin_ns) & (closes <= end_ns)]
+    return Span(begin_ns, int(inside[max(len(inside) * piece // plan.search.pieces, 1) - 1]))

@@ -14,7 +14,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -71,13 +71,15 @@ class Study:
         self._lock: int | None = None
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(folder)
-            try:
+            with ExitStack() as stack:
+                lock = _locked(folder)
+                stack.callback(os.close, lock)
                 self._check(folder / "manifest.json")
-            except BaseException:
-                os.close(self._lock)
-                raise
-        self._base = sqlite3.connect(":memory:" if folder is None else folder / "study.sqlite", isolation_level=None)
+                stack.pop_all()
+            self._lock = lock
+        self._base = sqlite3.connect(
+            ":memory:" if folder is None else folder / "study.sqlite", isolation_level="IMMEDIATE"
+        )
         self._base.execute("pragma journal_mode = wal")
         self._base.execute("pragma synchronous = normal")
         self._base.execute(TABLE)
@@ -121,18 +123,8 @@ class Study:
             )
             for one in trials
         ]  # fmt: skip
-        with self._transaction():
+        with self._base:
             self._base.executemany("insert into trial values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._base.execute("begin immediate")
-        try:
-            yield
-        except BaseException:
-            self._base.execute("rollback")
-            raise
-        self._base.execute("commit")
 
     def finished(self) -> set[int]:
         """The numbers of all trials that are finished."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from backtests.page import escaped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backtests.results import Swept
-    from backtests.space import Axis
+    import pandas as pd
+
+    from backtests.space import Axis, Point, Space
+    from backtests.verdict import Verdict
     from trader.core.history import Floats
 
 BINS = 12  # cells of one side of the heat map at most
@@ -23,12 +25,31 @@ TALL, WIDE = 240, 900
 SHOWN = ("total_return", "sharpe", "max_drawdown", "turnover", "n_trades")
 
 
-def render(found: Swept) -> str:
+class Found(Protocol):
+    """What the page reads of a sweep."""
+
+    frame: pd.DataFrame
+    points: list[Point]
+    states: list[str]
+    space: Space
+    objectives: tuple[str, ...]
+
+    @property
+    def best(self) -> int | None: ...
+    @property
+    def finalists(self) -> list[int]: ...
+    def figure(self, objective: str | None = None) -> Floats: ...
+    def neighbours(self) -> list[Any]: ...
+    def stability(self) -> float | None: ...
+    def verdict(self) -> Verdict: ...
+
+
+def render(found: Found) -> str:
     """The page."""
     return page.page("Sweep", [*head(found), *body(found)])
 
 
-def head(found: Swept) -> list[str]:
+def head(found: Found) -> list[str]:
     """What came of it, in words."""
     verdict, stable = found.verdict(), found.stability()
     failed = sum(state == "failed" for state in found.states)
@@ -47,7 +68,7 @@ def head(found: Swept) -> list[str]:
     return [*parts, page.cards(cards)]
 
 
-def body(found: Swept) -> list[str]:
+def body(found: Found) -> list[str]:
     """Tables and pictures; nothing where no trial went to the end."""
     figure = found.figure()
     if found.best is None:
@@ -55,7 +76,7 @@ def body(found: Swept) -> list[str]:
     return [finalists(found), heat_map(found, figure), parallel(found, figure), stability(found, figure)]
 
 
-def finalists(found: Swept) -> str:
+def finalists(found: Found) -> str:
     """The best trials with their parameters."""
     names = [*found.space.axes]
     figures = list(dict.fromkeys([*(one.removeprefix("-") for one in found.objectives), *SHOWN]))
@@ -70,7 +91,7 @@ def finalists(found: Swept) -> str:
     return page.section(title, page.table([*names, *figures], rows, numbers_from=len(names)))
 
 
-def heat_map(found: Swept, figure: Floats) -> str:
+def heat_map(found: Found, figure: Floats) -> str:
     """The objective over the two parameters that it depends on most, the median over all others."""
     axes = list(found.space.axes.values())
     if len(axes) < 2:
@@ -96,7 +117,7 @@ def heat_map(found: Swept, figure: Floats) -> str:
     return page.section("Heat map", said, table + "".join(lines) + "</tbody></table></div>")
 
 
-def parallel(found: Swept, figure: Floats) -> str:
+def parallel(found: Found, figure: Floats) -> str:
     """One line per trial through its parameters to its figure; the finalists stand out."""
     axes = list(found.space.axes.values())
     ok = np.flatnonzero(np.isfinite(figure))
@@ -126,7 +147,7 @@ def parallel(found: Swept, figure: Floats) -> str:
     return page.section("Parallel coordinates", said, f"<figure>{picture}</figure>", legend)
 
 
-def stability(found: Swept, figure: Floats) -> str:
+def stability(found: Found, figure: Floats) -> str:
     """How the objective changes one step from the best, and along each parameter."""
     best = float(figure[found.best or 0])
     near = [
@@ -153,7 +174,7 @@ def stability(found: Swept, figure: Floats) -> str:
     return page.section("Stability of the optimum", *parts)
 
 
-def binned(found: Swept, axis: Axis) -> tuple[np.ndarray, list[str]]:
+def binned(found: Found, axis: Axis) -> tuple[np.ndarray, list[str]]:
     """In which bin of an axis each trial lies, and what the bins are called."""
     places = np.asarray([point[axis.name] for point in found.points], np.float64)
     if axis.values is not None and len(axis.values) <= BINS:
@@ -168,7 +189,7 @@ def binned(found: Swept, axis: Axis) -> tuple[np.ndarray, list[str]]:
     return where, names
 
 
-def spread(found: Swept, axis: Axis, figure: Floats) -> float:
+def spread(found: Found, axis: Axis, figure: Floats) -> float:
     """How far the medians of the bins lie apart."""
     where, names = binned(found, axis)
     medians = [
@@ -184,7 +205,7 @@ def number(value: float) -> str:
     return "-" if not math.isfinite(value) else f"{value:,.4g}"
 
 
-def _best(found: Swept) -> float:
+def _best(found: Found) -> float:
     column = found.objectives[0].removeprefix("-")
     return math.nan if found.best is None else float(found.frame[column].iloc[found.best])
 

@@ -17,13 +17,12 @@ from backtests import metrics
 from backtests.replay import StrategyError, replay
 from backtests.spans import Still, cut
 from strategies.loading import load
-from trader.core.instants import DAY
 
 if TYPE_CHECKING:
     from backtests.result import Result
     from backtests.spans import Span
     from backtests.tape import Tape
-    from trader.core.history import Floats
+    from trader.core.history import Floats, Instants
     from trader.core.view import Strategy
 
 CACHE_MOST = 64_000_000  # bytes that a worker may keep of what it computed from the tape
@@ -33,12 +32,12 @@ WRONG = (StrategyError, ArithmeticError, AssertionError, AttributeError, LookupE
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to replay. jitter: the seed of other fills at opens, see `chance.py`."""
+    """What to replay. jitter: seed of other opens, and the share of a bar's way to its high or low that they may move."""
 
     number: int
     parameters: Mapping[str, Any]
     span: Span | None = None
-    jitter: int | None = None
+    jitter: tuple[int, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,6 @@ class Setting:
 
     make: Callable[..., Any]
     assumed: Mapping[str, Any] = field(default_factory=dict)
-    slip: float = 0.0  # the share of a bar's way from open to high or low that a jittered open may move
 
 
 class Bench:
@@ -117,7 +115,7 @@ class Bench:
                     self.parts.clear()
                 self.parts[job.span] = cut(tape, job.span)
             tape = self.parts[job.span]
-        return tape if job.jitter is None else _jittered(tape, job.jitter, self.setting.slip)
+        return tape if job.jitter is None else _jittered(tape, *job.jitter)
 
 
 def played(strategy: Strategy, tape: Tape, assumed: Mapping[str, Any]) -> Result:
@@ -127,17 +125,12 @@ def played(strategy: Strategy, tape: Tape, assumed: Mapping[str, Any]) -> Result
 
 def daily(result: Result, first: int = 0) -> Floats:
     """Returns per UTC day from a bar on; of a tape with coarser bars, per bar."""
-    equity, closes = result.curve[first:], result.tape.closes_ns[first:]
-    days = (closes - 1) // DAY
-    last = np.append(days[1:] != days[:-1], True)
-    marks = np.concatenate(([result.cash_start], equity[last]))
-    before = marks[:-1]
-    return np.divide(marks[1:], before, out=np.ones(len(before)), where=before > 0) - 1.0
+    return metrics.daily_returns(result.curve[first:], result.tape.closes_ns[first:], result.cash_start)[1]
 
 
-def days_of(tape: Tape) -> np.ndarray:
-    """The days that `daily` gives a return for, counted from 1970."""
-    return np.unique((tape.closes_ns - 1) // DAY)
+def days_of(tape: Tape) -> Instants:
+    """The instants at which the days of `daily` end."""
+    return metrics.daily_returns(np.ones(len(tape.closes_ns)), tape.closes_ns, 1.0)[0]
 
 
 def _jittered(tape: Tape, seed: int, slip: float) -> Tape:

@@ -73,10 +73,11 @@ def test_a_worker_that_dies_loses_and_repeats_nothing(cluster, tmp_path):
                 os.kill(victim, signal.SIGKILL)
                 struck.append(share)
 
+    from sweeper import SPACE
+
     from backtests import Costs, Search, explore, sample
     from backtests.space import Space
     from strategies import TopRated
-    from sweeper import SPACE
 
     found = explore(
         TopRated, Space(SPACE), sample("1d"), search=Search("random", 60, seed=5), executor=client, folder=tmp_path / "s" / "one",
