@@ -10,11 +10,13 @@ from backtests.search import Search
 from backtests.space import Range
 from backtests.sweep import explore, sweep
 from backtests.tape import Tape
+from backtests.validation import Check, validate
 from trader.core.costs import Costs
 from trader.core.risk import Limits
 
 __all__ = [
     "Audit",
+    "Check",
     "Costs",
     "Limits",
     "Range",
@@ -28,4 +30,5 @@ __all__ = [
     "replay",
     "sample",
     "sweep",
+    "validate",
 ]

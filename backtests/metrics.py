@@ -118,7 +118,8 @@ def trades(
     - fees = sum of fees in quote money; one taken in the asset is valued at its fill's price
     - n_fills = the fills
     """
-    profits, fees = _round_trips(fills, lots or {}, minimums or {})
+    ends, fees = _round_trips(fills, lots or {}, minimums or {})
+    profits = [profit for _, profit in ends]
     gains = math.fsum(profit for profit in profits if profit > 0.0)
     losses = -math.fsum(profit for profit in profits if profit < 0.0)
     notional = float(np.dot(np.asarray(fills.quantity, np.float64), np.asarray(fills.price, np.float64)))
@@ -131,6 +132,11 @@ def trades(
         "fees": math.fsum(fees),
         "n_fills": len(fills.asset),
     }
+
+
+def round_trips(fills: FillColumns) -> list[tuple[int, float]]:
+    """Give the closed trips in the order of their ends: the number of the fill that ends each, and its profit."""
+    return _round_trips(fills, {}, {})[0]
 
 
 def daily_returns(equity: Floats, closes_ns: Instants, cash_start: float) -> tuple[Instants, Floats]:
@@ -236,11 +242,11 @@ def _ratio(over: float, under: float) -> float:
 
 def _round_trips(
     fills: FillColumns, lots: Mapping[str, float], minimums: Mapping[str, float]
-) -> tuple[list[float], list[float]]:
-    """Profits of the closed trips in the order of their ends, and each fill's fee in quote money."""
+) -> tuple[list[tuple[int, float]], list[float]]:
+    """The closed trips by the number of the fill that ends each, with its profit; and each fill's fee in quote money."""
     in_kind = {pair: is_in_kind(*pair) for pair in set(zip(fills.asset, fills.fee_asset, strict=True))}
     trips: dict[str, tuple[float, float, float, float]] = {}
-    profits: list[float] = []
+    ends: list[tuple[int, float]] = []
     fees: list[float] = []
     columns = (
         fills.asset,
@@ -250,7 +256,7 @@ def _round_trips(
         _floats(fills.fee),
         fills.fee_asset,
     )
-    for asset, side, quantity, price, fee, fee_asset in zip(*columns, strict=True):
+    for number, (asset, side, quantity, price, fee, fee_asset) in enumerate(zip(*columns, strict=True)):
         taken = fee if in_kind[asset, fee_asset] else 0.0
         paid = 0.0 if taken else fee
         fees.append(paid + taken * price)
@@ -264,11 +270,11 @@ def _round_trips(
         realised += quantity * price - paid - cost * share
         cost -= cost * share
         if rest <= REST * largest or rest < lots.get(asset, 0.0) or rest * price < minimums.get(asset, 0.0):
-            profits.append(realised)
+            ends.append((number, realised))
             trips[asset] = rest, cost, rest, 0.0
         else:
             trips[asset] = rest, cost, largest, realised
-    return profits, fees
+    return ends, fees
 
 
 def _floats(column: Sequence[float] | Floats) -> list[float]:

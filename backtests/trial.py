@@ -101,9 +101,7 @@ class Bench:
         stats, first = dict(result.stats), 0
         if job.span is not None:
             first = int(np.searchsorted(tape.closes_ns, job.span.begin_ns, side="right"))
-            stats |= metrics.measure(
-                result.curve[first:], tape.closes_ns[first:], tape.step_ns, cash_start=result.cash_start
-            )
+            stats |= _measured(result, first)
         _trim(tape)
         return stats, daily(result, first)
 
@@ -121,6 +119,19 @@ class Bench:
 def played(strategy: Strategy, tape: Tape, assumed: Mapping[str, Any]) -> Result:
     """The one place where a sweep replays."""
     return replay(strategy, tape, **assumed)
+
+
+def _measured(result: Result, first: int) -> dict[str, float]:
+    """The figures of a curve from a bar on, before which nothing was held."""
+    tape, stats = result.tape, result.stats
+    curve, closes = result.curve[first:], result.tape.closes_ns[first:]
+    mean, years = float(curve.mean()), metrics.span_years(closes, tape.step_ns)
+    notional = stats["turnover"] * float(result.curve.mean()) * metrics.span_years(tape.closes_ns, tape.step_ns)
+    return {
+        **metrics.measure(curve, closes, tape.step_ns, cash_start=result.cash_start),
+        "turnover": notional / mean / years if mean > 0 else float("nan"),
+        "exposure": stats["exposure"] * len(result.curve) / len(curve),
+    }
 
 
 def daily(result: Result, first: int = 0) -> Floats:

@@ -16,6 +16,7 @@ from trader.output import NOT_READY, Failure, backtest_json, check_writable, pla
 
 if TYPE_CHECKING:
     from backtests import Audit, Result, Swept, Tape
+    from backtests.validation import Validated
     from trader.core.view import Strategy
     from trader.settings import Backtest
     from trader.yaml_source import Document
@@ -241,7 +242,7 @@ def progress_on(title: str) -> Iterator[Callable[[float], None] | None]:
         yield partial(tell, f"replaying {title}")
 
 
-def write_report(result: "Result | Audit | Swept", path: Path) -> None:
+def write_report(result: "Result | Audit | Swept | Validated", path: Path) -> None:
     """Write its page; raises Failure."""
     from backtests.report import ReportError
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from backtests import Search, Swept, Tape
     from backtests.space import Space
     from backtests.trial import Named
+    from backtests.validation import Validated
     from trader.settings import Backtest
     from trader.sweep_settings import SweepChoice
     from trader.yaml_source import Document
@@ -30,40 +31,40 @@ TASTED = 20  # points whose strategies are built before anything is run
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command(epilog=CODES)(sweep)
+    app.command(epilog=CODES)(validate)
+
+
+Config = Annotated[Path, typer.Argument(help="The YAML file of a backtest with a sweep: section.", show_default=False)]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes on this machine; as many as it has cores unless given.", show_default=False),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option(help="Keep the study here; studies/NAME unless the file says otherwise.", show_default=False),
+]
+Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with a study that is there, or refuse to.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="A Dask scheduler, such as tcp://host:8786, instead of processes.",
+        show_default=False,
+    ),
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write it as JSON; - is stdout.", show_default=False)
+]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE", help="Write it as an HTML page.", show_default=False)
+]
 
 
 def sweep(
-    config: Annotated[
-        Path, typer.Argument(help="The YAML file of a backtest with a sweep: section.", show_default=False)
-    ],
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Processes on this machine; as many as it has cores unless given.", show_default=False
-        ),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(help="Keep the study here; studies/NAME unless the file says otherwise.", show_default=False),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on with a study that is there, or refuse to.")
-    ] = True,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="A Dask scheduler, such as tcp://host:8786, instead of processes.",
-            show_default=False,
-        ),
-    ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write it as JSON; - is stdout.", show_default=False)
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Write it as an HTML page.", show_default=False)
-    ] = None,
-) -> None:
+    config: Config, workers: Workers = None, folder: Folder = None, resume: Resume = True, cluster: Address = None,
+    json_file: JsonFile = None, report: Report = None,
+) -> None:  # fmt: skip
     """Replay a strategy over a space of parameters, and say what the best of them is worth.
 
     A sweep that was killed goes on where it was; it refuses to go on with other data, assumptions or code. All rows are in
@@ -76,30 +77,41 @@ def sweep(
       trader sweep config/sweep.yaml --json - | jq .verdict
       trader sweep config/sweep.yaml --cluster tcp://127.0.0.1:8786
     """
-    for option, path in (("--json", json_file), ("--report", report)):
-        check_writable(option, path)
-    asked = Asked(config, folder)
-    if not resume and (asked.folder / "manifest.json").exists():
-        raise Failure(f"--no-resume: {asked.folder} holds a study already; name another --folder, or delete it")
+    asked = Asked(config, folder, resume=resume, files={"--json": json_file, "--report": report})
     with progress_on(asked.settings.strategy.name) as progress, executor_of(cluster) as executor:
-        found = asked.run(workers or os.cpu_count() or 1, executor, progress)
-    if json_file is not None:
-        write(json_file, json.dumps(plain(sweep_json(asked, found)), indent=2, allow_nan=False) + "\n")
-    if report is not None:
-        write_report(found, report)
-    out = sys.stderr if str(json_file) == "-" else sys.stdout
-    print(found.summary(), file=out)
-    for path in (asked.folder / "results.parquet", report, json_file):
-        if path is not None and str(path) != "-" and path.exists():
-            print(f"wrote {path}", file=out)
+        found = asked.run("explore", workers, executor, progress)
+    told = sweep_json(asked, found)
+    asked.tell(found, found, told, json_file=json_file, report=report)
+
+
+def validate(
+    config: Config, workers: Workers = None, folder: Folder = None, resume: Resume = True, cluster: Address = None,
+    json_file: JsonFile = None, report: Report = None,
+) -> None:  # fmt: skip
+    """Sweep, then ask what the find is worth: walk-forward, purged and combinatorial cross-validation, Monte-Carlo.
+
+    The parts are set by sweep.validation. What an earlier `trader sweep` or `trader validate` has finished is not done again.
+
+    \b
+    Examples:
+      trader validate config/sweep.yaml
+      trader validate config/sweep.yaml --report validation.html --json validation.json
+    """
+    asked = Asked(config, folder, resume=resume, files={"--json": json_file, "--report": report})
+    with progress_on(f"{asked.settings.strategy.name} to validate it") as progress, executor_of(cluster) as executor:
+        found = asked.run("validate", workers, executor, progress)
+    told = sweep_json(asked, found.swept) | {"validation": found.as_dict()}
+    asked.tell(found, found.swept, told, json_file=json_file, report=report)
 
 
 class Asked:
     """What a file asks for, checked as a whole: strategy, tape, space and search. Raises Failure with the place."""
 
-    def __init__(self, config: Path, folder: Path | None) -> None:
+    def __init__(self, config: Path, folder: Path | None, *, resume: bool, files: dict[str, Path | None]) -> None:
         from trader.settings import SettingsError, load_backtest
 
+        for option, path in files.items():
+            check_writable(option, path)
         try:
             self.settings, self.document = load_backtest(config)
         except SettingsError as error:
@@ -107,7 +119,9 @@ class Asked:
         if self.settings.sweep is None:
             raise Failure(f"{config}: sweep: is missing; write sweep: with space: below it, as config/sweep.yaml does")
         self.choice: SweepChoice = self.settings.sweep
-        self.folder = folder or self.choice.folder or Path("studies") / config.stem
+        self.folder = Path(os.path.normpath(folder or self.choice.folder or Path("studies") / config.stem))
+        if not resume and (self.folder / "manifest.json").exists():
+            raise Failure(f"--no-resume: {self.folder} holds a study already; name another --folder, or delete it")
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))  # `module:Class` may be beside the user, as with `python -m`
         self.space: Space = space_of(self.choice, self.document)
@@ -134,15 +148,18 @@ class Asked:
             "cash": one.cash, "costs": Costs(**one.costs.model_dump()), "latency": one.latency, "exits": one.exits, "limits": limits,
         }  # fmt: skip
 
-    def run(self, workers: int, executor: object, progress: Callable[[float], None] | None) -> "Swept":
-        """Carry it out."""
-        from backtests import explore
+    def run(self, what: str, workers: int | None, executor: object, progress: Callable[[float], None] | None) -> Any:  # noqa: ANN401 - a Swept or a Validated
+        """Carry it out: `explore` or `validate`."""
+        from backtests import Check, explore, validate
         from backtests.study import StudyError
 
+        more: dict[str, Any] = self.assumed
+        if what == "validate":
+            more["check"] = Check(**self.choice.validation.model_dump())
         try:
-            return explore(
-                self.make, self.space, self.tape, search=self.search, workers=workers, executor=executor, folder=self.folder,
-                tally=self.choice.tally, progress=progress, **self.assumed,
+            return (validate if what == "validate" else explore)(
+                self.make, self.space, self.tape, search=self.search, workers=workers or os.cpu_count() or 1, executor=executor,
+                folder=self.folder, tally=self.choice.tally, progress=progress, **more,
             )  # fmt: skip
         except StudyError as error:
             raise Failure(str(error), NOT_READY) from error
@@ -150,6 +167,28 @@ class Asked:
             raise Failure(f"{error}; install it: pip install 'signal-trader[optimise]'", NOT_READY) from error
         except ValueError as error:
             raise Failure(f"{self.document.where(('sweep',))} sweep: {error}") from error
+
+    def tell(
+        self,
+        found: "Swept | Validated",
+        swept: "Swept",
+        told: dict[str, Any],
+        *,
+        json_file: Path | None,
+        report: Path | None,
+    ) -> None:
+        """Print the summary and write the files; raises Failure where no trial went to the end."""
+        if json_file is not None:
+            write(json_file, json.dumps(plain(told), indent=2, allow_nan=False) + "\n")
+        if report is not None:
+            write_report(found, report)
+        out = sys.stderr if str(json_file) == "-" else sys.stdout
+        print(found.summary(), file=out)
+        for path in (self.folder / "results.parquet", report, json_file):
+            if path is not None and str(path) != "-" and path.exists():
+                print(f"wrote {path}", file=out)
+        if "done" not in swept.states:
+            raise Failure(f"no trial went to the end; the first: {swept.frame['error'].iloc[0]}")
 
     def _taste(self) -> None:
         """Build the strategies of a few points, before hours are spent: some may be refused, but not all of them."""
