@@ -11,6 +11,7 @@ from backtests.space import Range
 from backtests.sweep import explore, sweep
 from backtests.tape import Tape
 from backtests.validation import Check, validate
+from backtests.watch import watch
 from trader.core.costs import Costs
 from trader.core.risk import Limits
 
@@ -31,4 +32,5 @@ __all__ = [
     "sample",
     "sweep",
     "validate",
+    "watch",
 ]

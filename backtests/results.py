@@ -63,7 +63,6 @@ class Swept:
             spent += one.row.seconds
         frame = pd.DataFrame(rows)
         frame["error"] = pd.Series(wrong, dtype=object)
-        _check(objectives, frame)
         if study.folder is not None:
             _keep(frame, study.folder)
         numbers, gains = study.gains()
@@ -183,12 +182,6 @@ class Swept:
         if self.best is not None:
             lines += ["", self.frame.iloc[self.finalists][names + shown].to_string(index=False)]
         return "\n".join(lines)
-
-
-def _check(objectives: tuple[str, ...], frame: pd.DataFrame) -> None:
-    for one in objectives:
-        if len(frame.columns) > 1 and "sharpe" in frame.columns and one.removeprefix("-") not in frame.columns:
-            raise ValueError(f"objective {one!r} is no figure of a replay; docs/backtesting.md names them")
 
 
 def _keep(frame: pd.DataFrame, folder: Path) -> None:

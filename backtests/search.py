@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from backtests import mapped
+from backtests.metrics import MEASURES
 from backtests.space import Point, Space, told
 from backtests.study import code_of, digest, name_of
 from backtests.trial import Named
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
     from backtests.tape import Tape
 
 METHODS = ("grid", "random", "optuna")
+PRUNINGS = ("median", "halving")
+# What an objective may be: the figures of a replay that are numbers (docs/backtesting.md).
+FIGURES = (
+    "final_equity", *MEASURES, "hit_rate", "profit_factor", "n_trades", "turnover", "fees", "n_fills", "exposure", "n_decisions",
+    "ambiguous_bars", "trail_at_worst", "stale_marks", "unknown_held", "withheld_batches", "omitted_assets",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,17 @@ class Search:
             raise ValueError(f"method {self.method} needs runs = a number from 1 up")
         if not self.objectives:
             raise ValueError("objectives: name at least one figure, such as sharpe")
+        for one in self.objectives:
+            if (name := one.removeprefix("-")) not in FIGURES:
+                near = difflib.get_close_matches(name, FIGURES, 1)
+                hint = f"did you mean {near[0]}? " if near else ""
+                raise ValueError(f"objective {one!r} is no figure of a replay; {hint}there are {', '.join(FIGURES)}")
+        if self.pruning is not None and (self.method != "optuna" or len(self.objectives) > 1):
+            raise ValueError("pruning is for method optuna with one objective")
+        if self.pruning not in (None, *PRUNINGS):
+            raise ValueError(f"pruning = {self.pruning!r} is unknown; allowed are {', '.join(PRUNINGS)}")
+        if self.batch < 1 or self.pieces < 2:
+            raise ValueError(f"batch = {self.batch} must be from 1 up, and pieces = {self.pieces} from 2 up")
 
     def told(self) -> dict[str, Any]:
         """What identifies the search; more runs of the same are a continuation."""

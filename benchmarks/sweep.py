@@ -44,7 +44,16 @@ def timed(arguments, runs, folder):
     """Run a sweep as a command; seconds, peak bytes, and what it says."""
     environment = {**os.environ, "TRADER_SWEEP__RUNS": str(runs)}
     file = Path(folder) / "said.json"
-    command = [*TRADER, "sweep", str(ROOT / "config/sweep.yaml"), "--folder", f"{folder}/study", "--json", str(file), *arguments]
+    command = [
+        *TRADER,
+        "sweep",
+        str(ROOT / "config/sweep.yaml"),
+        "--folder",
+        f"{folder}/study",
+        "--json",
+        str(file),
+        *arguments,
+    ]
     begun, peak = time.monotonic(), 0
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, cwd=ROOT)
     while process.poll() is None:
@@ -71,12 +80,19 @@ def scaling(runs):
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
             seconds, peak, said = timed(["--workers", str(workers)], runs, folder)
-            print(f"processes, {workers}: {seconds:6.1f} s for {runs} runs, {said['seconds']:6.1f} s of work, peak {peak / 1e6:,.0f} MB")
+            print(
+                f"processes, {workers}: {seconds:6.1f} s for {runs} runs, {said['seconds']:6.1f} s of work, peak {peak / 1e6:,.0f} MB"
+            )
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
             address = "tcp://127.0.0.1:28786"
             base = [sys.executable, "-m"]
-            started = [subprocess.Popen([*base, "distributed.cli.dask_scheduler", "--port", "28786", "--no-dashboard"], stderr=subprocess.DEVNULL)]
+            started = [
+                subprocess.Popen(
+                    [*base, "distributed.cli.dask_scheduler", "--port", "28786", "--no-dashboard"],
+                    stderr=subprocess.DEVNULL,
+                )
+            ]
             started += [
                 subprocess.Popen(
                     [*base, "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard", "--local-directory", folder],
@@ -95,5 +111,6 @@ def scaling(runs):
 
 
 if __name__ == "__main__":
-    what, count = (sys.argv[1:] + ["study"])[0], int((sys.argv[2:] + ["200"])[0])
+    words = sys.argv[1:]
+    what, count = words[0] if words else "study", int(words[1]) if len(words) > 1 else 200
     {"study": study, "scaling": scaling}[what](count)

@@ -124,18 +124,11 @@ class Asked:
             raise Failure(f"--no-resume: {self.folder} holds a study already; name another --folder, or delete it")
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))  # `module:Class` may be beside the user, as with `python -m`
+        self.search: Search = search_of(self.choice, self.document)
         self.space: Space = space_of(self.choice, self.document)
         self.make: Named = make_of(self.settings, self.document, self.space)
         self.tape: Tape = tape_of(self.settings, self.document)
         self._taste()
-
-    @property
-    def search(self) -> "Search":
-        """How the space is searched."""
-        from backtests import Search
-
-        one = self.choice
-        return Search(one.method, one.runs, one.seed, one.objectives, one.batch, one.pruning, one.pieces)
 
     @property
     def assumed(self) -> dict[str, Any]:
@@ -207,6 +200,18 @@ class Asked:
             )
         for strategy in built:
             check_kinds(self.settings, self.document, strategy, self.tape)
+
+
+def search_of(choice: "SweepChoice", document: "Document") -> "Search":
+    """How the space of a file is searched."""
+    from backtests import Search
+
+    one = choice
+    try:
+        return Search(one.method, one.runs, one.seed, one.objectives, one.batch, one.pruning, one.pieces)
+    except ValueError as error:
+        key = "objectives" if "objective" in str(error) else "method"
+        raise Failure(f"{document.where(('sweep', key))} sweep.{key}: {error}") from error
 
 
 def space_of(choice: "SweepChoice", document: "Document") -> "Space":

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from backtests import Range, Search, explore, replay, sample
+from backtests.search import FIGURES
 from backtests.space import Space
 from strategies import RatingBand
 
@@ -80,7 +81,15 @@ def test_with_two_objectives_no_finalist_is_beaten_in_both(tape, tmp_path):
     assert len(optuna.load_study(study_name="sweep", storage=journal).trials) == 24
 
 
-@pytest.mark.slow
-def test_a_wrong_objective_is_named(tape):
-    with pytest.raises(ValueError, match="sharp"):
-        found(tape, objectives=("sharp",), runs=2)
+def test_a_wrong_search_is_named(tape):
+    with pytest.raises(ValueError, match=r"'sharp' is no figure of a replay; did you mean sharpe\?"):
+        Search("optuna", 2, objectives=("sharp",))
+    with pytest.raises(ValueError, match="one objective"):
+        Search("optuna", 2, objectives=("sharpe", "calmar"), pruning="median")
+    with pytest.raises(ValueError, match="runs"):
+        Search("optuna")
+
+
+def test_every_figure_that_is_a_number_may_be_an_objective(tape):
+    stats = replay(RatingBand(60.0, 40.0, kind="derived_ta"), tape).stats
+    assert sorted(FIGURES) == sorted(name for name, value in stats.items() if isinstance(value, int | float))
