@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from trader.adapters.mqtt import Broker, MqttDownError, MqttSource, publish
 from trader.run_settings import load_run
 
 ROOT = Path(__file__).parents[2]
+DASK = Path(sys.executable).parent / "dask"
 COMPOSE = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())
 
 
@@ -143,3 +145,17 @@ def test_the_unit_runs_a_command_that_exists():
     assert line[1:] == ["run", "/etc/trader/%i.yaml", "--live"]
     assert "KillSignal=SIGTERM" in unit
     assert "Restart=always" in unit
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("service", ["scheduler", "worker"])
+def test_the_cluster_is_started_with_options_that_exist(service):
+    program_, what, *words = COMPOSE["services"][service]["entrypoint"]
+    assert program_ == "dask"
+    told = subprocess.run([DASK, what, "--help"], capture_output=True, text=True, check=True).stdout
+    assert [
+        word for word in words if word.startswith("--") and word not in told and word.replace("--no-", "--") not in told
+    ] == []
+    assert "8786" in " ".join(words)
+    assert "tcp://scheduler:8786" in COMPOSE["services"]["sweep"]["command"]
+    assert "ports" not in COMPOSE["services"][service]

@@ -98,6 +98,15 @@ def test_every_key_of_a_backtest_is_explained():
     assert [name for name in names if not re.search(rf"`(?:\w+\.)?{name}[`.]", page)] == []
 
 
+def test_every_key_of_a_sweep_is_explained():
+    from trader.sweep_settings import SweepChoice, ValidationChoice
+
+    page = (ROOT / "docs" / "sweeps.md").read_text()
+    assert [
+        name for name in (*SweepChoice.model_fields, *ValidationChoice.model_fields) if f"`{name}`" not in page
+    ] == []
+
+
 def test_every_bundled_strategy_is_listed():
     from strategies import registry
 
