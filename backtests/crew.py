@@ -46,8 +46,11 @@ class Alone:
 
     def rows(self, jobs: Iterable[Job]) -> Iterator[list[Row]]:
         """One after the other."""
-        for job in jobs:
-            yield [self.bench.run(job)]
+        try:
+            for job in jobs:
+                yield [self.bench.run(job)]
+        finally:
+            self.bench.leave()
 
     def close(self) -> None:
         """Nobody to let go."""

@@ -227,3 +227,25 @@ def mapping_of(pid, name):
         rollup = dict(line.split(":") for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
         found["anonymous"] = 1024 * int(rollup["Anonymous"].split()[0])
     return found
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_runs(tmp_path):
+    """A trial leaves circles behind; what 20 of them took is what 160 take."""
+    seen: dict[int, list[int]] = {}
+
+    def look(_share):
+        for pid in family(os.getpid()):
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+                seen.setdefault(pid, []).append(
+                    int(next(line.split()[1] for line in text.splitlines() if line.startswith("Anon")))
+                )
+
+    explore(
+        TopRated, Space({"top": Range(1, 200), "kind": ["derived_trader"]}), sample("1d"), search=Search("random", 160, seed=5),
+        workers=2, folder=tmp_path, progress=look,
+    )  # fmt: skip
+    for kilobytes in seen.values():
+        early, late = kilobytes[len(kilobytes) // 4], kilobytes[-1]
+        assert late < early + 15_000, kilobytes
