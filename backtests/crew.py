@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 import sys
 import threading
 from collections import deque
@@ -155,6 +156,7 @@ def check_importable(make: Callable[..., Any]) -> None:
 
 
 def _arrive(file: str, setting: Setting) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which lets the workers finish their chunks
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     _HELD["bench"] = Bench(mapped.read(Path(file)), setting)
 

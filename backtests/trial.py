@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 
 CACHE_MOST = 64_000_000  # bytes that a worker may keep of what it computed from the tape
 # What a user's class and a replay may raise; anything else is our mistake and ends the sweep.
-WRONG = (StrategyError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+WRONG = (
+    StrategyError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from trader.core.instruments import Instrument
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-from sweeper import SPACE, family, go, is_alive  # noqa: E402
+from sweeper import SPACE, Deadly, family, go, is_alive  # noqa: E402
 
 
 def rows_of(folder):
@@ -90,6 +90,34 @@ def test_a_dead_worker_loses_nothing(tmp_path):
         costs=Costs(fee=0.001),
     )  # fmt: skip
     pd.testing.assert_frame_equal(found.frame, go(None, 60).frame)
+
+
+@pytest.mark.slow
+def test_what_kills_its_worker_is_a_row(hours):
+    found = explore(Deadly, Space({"number": Range(1, 12)}), hours, search=Search(), workers=2)
+    errors = dict(zip(found.frame["number"], found.frame["error"], strict=True))
+    assert "worker died of it" in errors.pop(7)
+    assert "no good" in errors.pop(3)
+    assert set(errors.values()) == {None}
+    assert found.states.count("failed") == 2
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_keeps_its_rows(tmp_path):
+    folder = tmp_path / "one"
+    child = subprocess.Popen(
+        [sys.executable, str(HERE / "sweeper.py"), str(folder), "60", "2"], cwd=HERE.parents[1], start_new_session=True,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        before = wait_for_rows(folder, 6)
+        os.killpg(child.pid, signal.SIGINT)
+        _, said = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert said.count("Traceback") <= 1  # of the script itself, none of its workers
+    assert before.items() <= rows_of(folder).items()
+    assert not (folder / "tape.map").exists()
 
 
 @pytest.mark.slow
