@@ -290,7 +290,7 @@ def test_the_committed_schema_is_current(run):
 
 
 def test_progress_is_silent_when_nobody_watches(run, tmp_path):
-    with cli_backtest._progress("x") as progress:
+    with cli_backtest.progress_on("x") as progress:
         assert progress is None
 
 
