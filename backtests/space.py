@@ -107,6 +107,11 @@ class Space:
             )
         self.axes = {name: _axis(name, given) for name, given in parameters.items()}
 
+    @classmethod
+    def of(cls, given: Space | Mapping[str, Range | Iterable[Any]]) -> Space:
+        """A space, or one of these parameters."""
+        return given if isinstance(given, Space) else cls(given)
+
     @property
     def size(self) -> int | None:
         """How many points there are; None without end."""

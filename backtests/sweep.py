@@ -59,7 +59,7 @@ def sweep(
 
 
 def explore(
-    make: Callable[..., Any], space: Space, tape: Tape, *, search: Search, workers: int = 1, executor: Any = None,  # noqa: ANN401
+    make: Callable[..., Any], space: Space | Mapping[str, Range | Iterable[Any]], tape: Tape, *, search: Search, workers: int = 1, executor: Any = None,  # noqa: ANN401
     folder: str | Path | None = None, tally: str | Path | None = None, progress: Callable[[float], None] | None = None,
     **assumed: Any,  # noqa: ANN401
 ) -> Swept:  # fmt: skip
@@ -67,7 +67,7 @@ def explore(
 
     tally: the database in which every trial ever made is counted; beside the study's folder unless given.
     """
-    plan = Plan(make, space, tape, search, assumed)
+    plan = Plan(make, Space.of(space), tape, search, assumed)
     folder = None if folder is None else Path(folder)
     with ExitStack() as stack:
         study = stack.enter_context(Study(folder, plan.manifest()))

@@ -6,7 +6,7 @@ together; what each figure means is said where it is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from backtests.chance import Order, Spread, refill, reorder
 from backtests.crossval import CrossValidation, cross_validate
 from backtests.folds import walk
 from backtests.search import Plan, Search
+from backtests.space import Range, Space
 from backtests.spans import Span
 from backtests.study import Study
 from backtests.sweep import carry_out, crew_of, tally_of
@@ -28,7 +29,6 @@ from trader.core.instants import DAY, duration, from_ns
 if TYPE_CHECKING:
     from backtests.crew import Crew
     from backtests.results import Swept
-    from backtests.space import Space
     from backtests.tally import Tally
     from backtests.tape import Tape
     from trader.core.history import Floats
@@ -128,13 +128,13 @@ class Validated:
 
 
 def validate(
-    make: Callable[..., Any], space: Space, tape: Tape, *, search: Search, check: Check | None = None, workers: int = 1,
+    make: Callable[..., Any], space: Space | Mapping[str, Range | Iterable[Any]], tape: Tape, *, search: Search, check: Check | None = None, workers: int = 1,
     executor: Any = None, folder: str | Path | None = None, tally: str | Path | None = None,  # noqa: ANN401
     progress: Callable[[float], None] | None = None, **assumed: Any,  # noqa: ANN401
 ) -> Validated:  # fmt: skip
     """Sweep, then validate what was found; the arguments of `explore`, and what to check."""
     check = check or Check()
-    plan = Plan(make, space, tape, search, assumed)
+    plan = Plan(make, Space.of(space), tape, search, assumed)
     folder = None if folder is None else Path(folder)
     parts = _parts(progress, 1 + 2 * check.folds)
     missing: list[str] = []

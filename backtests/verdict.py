@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from backtests.overfitting import Overfitting, deflated_sharpe, overfitting
+from backtests.tally import sharpe
 
 if TYPE_CHECKING:
     from backtests.tally import Tried
@@ -39,9 +42,15 @@ def judge(numbers: list[int], gains: Floats, best: int | None, *, tried: Tried |
     count = max(len(numbers), tried.here if tried is not None else 0)
     deflated = None
     if best is not None and best in numbers:
-        variance = None if tried is None or tried.here < 2 else tried.variance
+        variance = spread_of(gains) if tried is None else tried.variance
         deflated = deflated_sharpe(gains[:, numbers.index(best)], trials=count, variance=variance)
     return Verdict(_said(found, deflated, count), found, deflated, count, tried, best)
+
+
+def spread_of(gains: Floats) -> float | None:
+    """The variance of the trials' Sharpe ratios per day; None of a single one."""
+    known = [one for one in map(sharpe, gains.T) if one is not None]
+    return float(np.var(known, ddof=1)) if len(known) > 1 else None
 
 
 def _said(found: Overfitting | None, deflated: float | None, count: int) -> str:
