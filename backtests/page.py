@@ -106,6 +106,11 @@ def page(title: str, body: Iterable[str]) -> str:
     )
 
 
+def framed(whole: str) -> str:
+    """Put a page into a frame for a notebook, whose own style it must not touch."""
+    return f'<iframe srcdoc="{html.escape(whole)}" style="width:100%;height:44rem;border:0" title="report"></iframe>'
+
+
 def section(title: str, *parts: str) -> str:
     """Put parts of HTML under a heading."""
     return f"<section><h2>{html.escape(title)}</h2>{''.join(parts)}</section>"

@@ -153,10 +153,11 @@ class Swept:
         return write_page(render(self), path)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        from backtests.sweep_page import body, head  # noqa: PLC0415
+        """What a notebook shows: the page, in a frame of its own."""
+        from backtests.page import framed  # noqa: PLC0415
+        from backtests.sweep_page import render  # noqa: PLC0415
 
-        return "\n".join([*head(self), *body(self)])
+        return framed(render(self))
 
     def summary(self) -> str:
         """The verdict, the finalists, and how firm the best stands."""

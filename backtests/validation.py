@@ -119,6 +119,13 @@ class Validated:
 
         return "\n".join([self.swept.summary(), "", *lines(self)])
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the page, in a frame of its own."""
+        from backtests.page import framed  # noqa: PLC0415
+        from backtests.validation_page import render  # noqa: PLC0415
+
+        return framed(render(self))
+
     def report(self, path: str | Path) -> Path:
         """Write it as one self-contained page; raises ReportError."""
         from backtests.report import write_page  # noqa: PLC0415

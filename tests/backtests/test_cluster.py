@@ -103,3 +103,15 @@ def test_without_a_scheduler_it_says_so():
     with pytest.raises(ClusterError, match="no scheduler answers"), client_of("tcp://127.0.0.1:1"):
         pass
     assert time.monotonic() - begun < 30
+
+
+def test_what_kills_its_workers_is_a_row(cluster):
+    from sweeper import Deadly
+
+    from backtests import Range, Search, explore, sample
+
+    client, _ = cluster
+    found = explore(Deadly, {"number": Range(5, 9)}, sample("1h"), search=Search(), executor=client)
+    errors = dict(zip(found.frame["number"], found.frame["error"], strict=True))
+    assert "workers died of it" in errors.pop(7)
+    assert set(errors.values()) == {None}
