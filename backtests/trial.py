@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trader.core.view import Strategy
 
 CACHE_MOST = 64_000_000  # bytes that a worker may keep of what it computed from the tape
+COLLECT_SECONDS = 0.1
 # What a user's class and a replay may raise; anything else is our mistake and ends the sweep.
 WRONG = (
     StrategyError,
@@ -93,6 +94,7 @@ class Bench:
         self.tape, self.setting = tape, setting
         self.parts: dict[Span, Tape] = {}
         self.has_settled = False
+        self.uncollected = 0.0  # seconds of trials since the last collection
 
     def settle(self) -> None:
         """Set apart what is there already, so that what a trial leaves behind is found without searching all of it."""
@@ -111,7 +113,10 @@ class Bench:
         """One trial. What it made holds itself in circles that nobody else collects: without that, memory grows by each."""
         self.settle()
         row = self._row(job)
-        gc.collect()
+        self.uncollected += row.seconds
+        if self.uncollected > COLLECT_SECONDS:
+            gc.collect()
+            self.uncollected = 0.0
         return row
 
     def _row(self, job: Job) -> Row:
