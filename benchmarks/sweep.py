@@ -6,6 +6,7 @@ scaling: the same points on one and two processes, and on one and two Dask worke
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -76,38 +77,45 @@ def study(runs):
         print(f"asked again: {again:,.1f} s, {said['fresh']} new runs")
 
 
+def spent():
+    """Processor seconds of all processes that this one started and that have ended, with those below them."""
+    found = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return found.ru_utime + found.ru_stime
+
+
 def scaling(runs):
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
+            before = spent()
             seconds, peak, said = timed(["--workers", str(workers)], runs, folder)
-            print(
-                f"processes, {workers}: {seconds:6.1f} s for {runs} runs, {said['seconds']:6.1f} s of work, peak {peak / 1e6:,.0f} MB"
-            )
+            tell(f"processes, {workers}", seconds, said, runs, spent() - before, f", peak {peak / 1e6:,.0f} MB")
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
-            address = "tcp://127.0.0.1:28786"
-            base = [sys.executable, "-m"]
-            started = [
-                subprocess.Popen(
-                    [*base, "distributed.cli.dask_scheduler", "--port", "28786", "--no-dashboard"],
-                    stderr=subprocess.DEVNULL,
-                )
-            ]
+            before, address = spent(), "tcp://127.0.0.1:28786"
+            started = [dask("dask_scheduler", "--port", "28786")]
             started += [
-                subprocess.Popen(
-                    [*base, "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard", "--local-directory", folder],
-                    stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)},
-                )
-                for _ in range(workers)
-            ]  # fmt: skip
+                dask("dask_worker", address, "--nthreads", "1", "--local-directory", folder) for _ in range(workers)
+            ]
             try:
                 time.sleep(5)
                 seconds, _, said = timed(["--cluster", address], runs, folder)
-                print(f"Dask, {workers}: {seconds:6.1f} s for {runs} runs, {said['seconds']:6.1f} s of work")
             finally:
                 for one in reversed(started):
                     one.terminate()
                     one.wait()
+            tell(f"Dask, {workers}", seconds, said, runs, spent() - before)
+
+
+def dask(what, *arguments):
+    command = [sys.executable, "-m", f"distributed.cli.{what}", *arguments, "--no-dashboard"]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def tell(name, seconds, said, runs, cpu, more=""):
+    print(
+        f"{name}: {seconds:.1f} s for {runs} runs, {said['seconds']:.1f} s in trials, {cpu:.1f} s of processor time in all{more}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
