@@ -17,7 +17,7 @@ from typing import Any
 
 import distributed
 
-from backtests import mapped
+from backtests import shared
 from backtests.crew import Pace
 from backtests.study import packages_code
 from backtests.tape import Tape
@@ -35,7 +35,7 @@ class Shipped(distributed.WorkerPlugin):
     """The tape at a worker."""
 
     def __init__(self, name: str, tape: Tape) -> None:
-        self.name, self.packed = name, mapped.packed(tape)
+        self.name, self.packed = name, shared.packed(tape)
         self.tape: Tape | None = None
 
     def setup(self, worker: Any) -> None:  # noqa: ANN401 - distributed has no types
@@ -43,7 +43,7 @@ class Shipped(distributed.WorkerPlugin):
         file = Path(worker.local_directory) / f"{self.name}.map"
         file.write_bytes(self.packed)
         self.packed = b""
-        self.tape = mapped.read(file)
+        self.tape = shared.read(file)
         file.unlink()  # what is mapped stays until the worker ends
         self.lock = threading.Lock()
         self.benches: dict[str, Bench] = {}
@@ -66,7 +66,7 @@ class Cluster:
             )
         self.client, self.setting, self.pace = client, setting, Pace(CHUNK_SECONDS)
         self.sweep = f"{time.time_ns():x}"
-        self.name = f"trader-tape-{mapped.fingerprint(tape)}-{self.sweep}"
+        self.name = f"trader-tape-{shared.fingerprint(tape)}-{self.sweep}"
         self.client.register_plugin(Shipped(self.name, tape), name=self.name)
 
     def rows(self, jobs: Iterable[Job]) -> Iterator[list[Row]]:

@@ -21,7 +21,7 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any, Protocol
 
-from backtests import mapped
+from backtests import shared
 from backtests.trial import Bench, Job, Row, Setting
 
 CHUNK_SECONDS = 0.5  # how long a chunk of jobs should take: long enough to be worth its way, short enough to lose
@@ -158,7 +158,7 @@ def check_importable(make: Callable[..., Any]) -> None:
 def _arrive(file: str, setting: Setting) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which lets the workers finish their chunks
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    _HELD["bench"] = Bench(mapped.read(Path(file)), setting)
+    _HELD["bench"] = Bench(shared.read(Path(file)), setting)
 
 
 def _leave_with_parent() -> None:

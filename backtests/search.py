@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from backtests import mapped
+from backtests import shared
 from backtests.metrics import MEASURES
 from backtests.space import Point, Space, told
 from backtests.study import code_of, digest, name_of
@@ -83,7 +83,7 @@ class Plan:
     @cached_property
     def tape_id(self) -> str:
         """What identifies the tape."""
-        return mapped.fingerprint(self.tape)
+        return shared.fingerprint(self.tape)
 
     @property
     def name(self) -> str:

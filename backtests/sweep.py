@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backtests import mapped
+from backtests import shared
 from backtests.crew import Alone, Crew, Processes, check_importable
 from backtests.results import Swept
 from backtests.search import Plan, Search
@@ -117,7 +117,7 @@ def crew_of(
         check_importable(setting.make)
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trader-sweep-")))
-        file = mapped.write(tape, folder / "tape.map")
+        file = shared.write(tape, folder / "tape.map")
         stack.callback(file.unlink, missing_ok=True)
         crew = Processes(file, setting, workers)
     stack.callback(crew.close)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtests import Costs, Range, Search, Tape, explore, mapped, replay, sample
+from backtests import Costs, Range, Search, Tape, explore, replay, sample, shared
 from backtests.space import Space
 from backtests.study import Study, StudyError
 from strategies import SmaCross, TopRated
@@ -173,7 +173,7 @@ def test_more_runs_of_a_study_are_a_continuation(hours, tmp_path):
 
 
 def test_one_bar_more_or_less_is_another_tape(hours):
-    assert mapped.fingerprint(hours) == mapped.fingerprint(sample("1h"))
+    assert shared.fingerprint(hours) == shared.fingerprint(sample("1h"))
     frame = pd.DataFrame(
         {
             "ts": pd.date_range("2024-01-01", periods=4, tz="UTC"),
@@ -184,9 +184,9 @@ def test_one_bar_more_or_less_is_another_tape(hours):
             "close": 1.0,
         }
     )
-    whole = mapped.fingerprint(Tape.from_frames(frame))
-    assert mapped.fingerprint(Tape.from_frames(frame[:3])) != whole
-    assert mapped.fingerprint(Tape.from_frames(frame.assign(close=[1.0, 1.0, 1.0, 1.0 + 1e-15]))) != whole
+    whole = shared.fingerprint(Tape.from_frames(frame))
+    assert shared.fingerprint(Tape.from_frames(frame[:3])) != whole
+    assert shared.fingerprint(Tape.from_frames(frame.assign(close=[1.0, 1.0, 1.0, 1.0 + 1e-15]))) != whole
 
 
 def test_two_processes_cannot_work_on_one_study(tmp_path):
@@ -203,8 +203,8 @@ def test_what_the_strategy_refuses_is_a_row(hours):
 
 
 def test_a_mapped_tape_is_the_tape_and_cannot_be_written(hours, tmp_path):
-    there = mapped.read(mapped.write(hours, tmp_path / "tape"))
-    assert mapped.fingerprint(there) == mapped.fingerprint(hours)
+    there = shared.read(shared.write(hours, tmp_path / "tape"))
+    assert shared.fingerprint(there) == shared.fingerprint(hours)
     assert there.instruments == hours.instruments
     with pytest.raises(ValueError, match="read-only"):
         there.panel.close[0, 0] = 1.0
