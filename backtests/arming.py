@@ -3,42 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from backtests.schedule import NEVER
 from trader.core.book import book_bar
 from trader.core.exits import PRICE_EXITS, STOPS, Above, After, Below, Exit, TrailBy
-from trader.core.history import History, Panel, datums
+from trader.core.history import Floats, History, Panel, datums
 from trader.core.instants import duration
 from trader.core.instruments import Converter, Number
-from trader.core.matching import Search, level
+from trader.core.ledger import Holding
+from trader.core.matching import Search, reach
 
 if TYPE_CHECKING:
     from backtests.venue import Log
     from trader.core.engine import Engine
 
+NONE = float("inf")
+SEARCH_BYTES = 400
 
-class Armed:
+
+class Plan:
+    """A target's exits, sorted out once: those at a price, with what their levels are shares of, and the others."""
+
+    __slots__ = ("decided", "has_trail", "priced", "trail")
+
+    def __init__(self, exits: Sequence[tuple[int, Exit]], number: Converter) -> None:
+        self.priced = [(n, e, *reach(e, number), isinstance(e, STOPS)) for n, e in exits if isinstance(e, PRICE_EXITS)]
+        self.decided = [e for _, e in exits if not isinstance(e, PRICE_EXITS)]
+        trails = [e.by for _, e in exits if isinstance(e, TrailBy)]
+        self.has_trail, self.trail = bool(trails), min(trails, default=None)
+
+    def levels(self, holding: Holding) -> list[tuple[int, Exit, Number]]:
+        """The price exits with their levels for a holding as it is now."""
+        entry, peak = holding.entry, holding.peak
+        return [
+            (n, e, entry * share if of == "entry" else peak * share if of else share)
+            for n, e, of, share, _ in self.priced
+        ]
+
+    def nearest(self, holding: Holding) -> tuple[float, float]:
+        """The highest stop and the lowest goal that do not move (-inf, inf = none)."""
+        stop, goal, entry = -NONE, NONE, holding.entry
+        for _, _, of, share, is_stop in self.priced:
+            if of == "peak":
+                continue
+            at = float(entry * share if of else share)
+            if is_stop:
+                if at > stop:
+                    stop = at
+            elif at < goal:
+                goal = at
+        return stop, goal
+
+
+class Armed(NamedTuple):
     """The price exits of one holding, with the search for the first bar that hits them."""
 
-    __slots__ = ("at", "exits", "high", "low", "peak", "search", "tops")
-
-    def __init__(
-        self, panel: Panel, at: int, exits: Sequence[tuple[int, Exit, Number]], *, first: int, peak: float
-    ) -> None:
-        self.at = at
-        self.exits = exits
-        self.peak = peak
-        self.low, self.high = panel.searchable(at)
-        self.tops = panel.high[at]
-        stops = [float(lv) for _, e, lv in exits if isinstance(e, STOPS) and not isinstance(e, TrailBy)]
-        goals = [float(lv) for _, e, lv in exits if not isinstance(e, STOPS)]
-        trails = [e.by for _, e, _ in exits if isinstance(e, TrailBy)]
-        self.search = Search(
-            first, max(stops, default=float("-inf")), min(goals, default=float("inf")), min(trails, default=None), peak
-        )
+    at: int
+    plan: Plan
+    search: Search
+    peak: float
+    low: Floats
+    high: Floats
 
 
 class Arming:
@@ -50,44 +78,74 @@ class Arming:
         self.armed: dict[str, Armed] = {}
         self.decided: dict[str, int] = {}  # asset -> when its next `After`, `Below` or `Above` is due
         self.peaks: dict[str, tuple[int, int]] = {}  # asset -> when opened, first bar not yet in its peak
+        self.plans: dict[int, tuple[tuple[Exit, ...], Plan]] = {}  # by the identity of a target's exits
 
     def next_hit(self, at: int) -> int:
         """The close of the first bar that hits an armed exit, if it is not later than an instant; else NEVER."""
-        upto = self.panel.closed(at) + 1
-        best = len(self.panel.opens_ns)
-        for armed in self.armed.values():
-            search = armed.search
-            if search.hit < 0 and search.clean < upto:
-                search.look(armed.low, armed.high, armed.tops, min(upto, best + 1))
-            if 0 <= search.hit < best:
-                best = search.hit
-        return int(self.panel.opens_ns[best]) + self.panel.step_ns if best < upto else NEVER
+        panel = self.panel
+        upto = panel.closed(at) + 1
+        best = panel.size
+        for index, _, search, _, low, high in self.armed.values():
+            hit = search.hit
+            if hit < 0 and search.clean < upto:
+                search.look(low, high, panel.high[index], min(upto, best + 1))
+                hit = search.hit
+            if 0 <= hit < best:
+                best = hit
+        return panel.opens_ns.item(best) + panel.step_ns if best < upto else NEVER
 
     def arm(self, asset: str, from_ns: int, live_bar: int) -> None:
         """Arm the exits of an asset anew: price exits from a bar on, decided ones from an instant on."""
-        mount = self.mount
-        before = self.armed.pop(asset, None)
-        if before is not None and before.search.trail is not None:
-            self.note_trail(before, live_bar)
-        self.decided.pop(asset, None)
+        mount, armed = self.mount, self.armed
+        if asset in armed:
+            before = armed.pop(asset)
+            if before.search.trail is not None:
+                self.note_trail(before, live_bar)
+        if self.decided:
+            self.decided.pop(asset, None)
         holding = mount.held(asset)
         if holding is None:
             return
-        exits = self.engine.armed(asset)
-        due = [self._due_of(asset, e, from_ns, holding.opened_ns) for _, e in exits if not isinstance(e, PRICE_EXITS)]
-        if due and min(due) < NEVER:
-            self.decided[asset] = min(due)
-        if not exits:
+        plan = self._plan(asset)
+        if plan is None:
             return
-        if any(isinstance(e, TrailBy) for _, e in exits):
+        if plan.decided:
+            due = min(self._due_of(asset, e, from_ns, holding.opened_ns) for e in plan.decided)
+            if due < NEVER:
+                self.decided[asset] = due
+        if plan.has_trail:
             self.move_peak(asset, live_bar)
-        priced = [
-            (n, e, level(e, holding.entry, holding.peak, self.number)) for n, e in exits if isinstance(e, PRICE_EXITS)
-        ]
-        if priced:
-            self.armed[asset] = Armed(
-                self.panel, self.history.index[asset], priced, first=live_bar, peak=float(holding.peak)
-            )
+        if plan.priced:
+            index = self.history.index[asset]
+            peak = float(holding.peak)
+            search = self._search(index, plan, holding, live_bar, peak)
+            armed[asset] = Armed(index, plan, search, peak, *self.panel.searchable(index))
+
+    def _plan(self, asset: str) -> Plan | None:
+        """What may act of the asset's exits; None where nothing does."""
+        mount = self.mount
+        if asset in mount.orders or asset in mount.exiting or mount.spent.get(asset):
+            exits = self.engine.armed(asset)
+            return Plan(exits, self.number) if exits else None
+        target = mount.targets.get(asset)
+        every = mount.leaving.get(asset, ()) if target is None else target.exits
+        if not every:
+            return None
+        kept = self.plans.get(id(every))
+        if kept is None:
+            kept = self.plans[id(every)] = (every, Plan(tuple(enumerate(every)), self.number))
+        return kept[1]
+
+    def _search(self, index: int, plan: Plan, holding: Holding, first: int, peak: float) -> Search:
+        """The search for the first hit; runs that hold alike share one, which goes on where the last stopped."""
+        stop, goal = plan.nearest(holding)
+        if plan.has_trail:
+            return Search(first, stop, goal, plan.trail, peak)
+        key = index, first, stop, goal
+        found: Search | None = self.panel.shelf.get(key)
+        if found is None:
+            found = self.panel.shelf.put(key, Search(first, stop, goal, None, peak), SEARCH_BYTES)
+        return found
 
     def _due_of(self, asset: str, exit_: Exit, from_ns: int, opened_ns: int) -> int:
         """When a decided exit is due; an `After` already overdue when stated, at once."""
@@ -126,6 +184,6 @@ class Arming:
 
     def note_trail(self, armed: Armed, end: int) -> None:
         """Note for the count of doubtful bars in which bars a trailing exit was armed."""
-        for _, exit_, _ in armed.exits:
+        for _, exit_, *_ in armed.plan.priced:
             if isinstance(exit_, TrailBy):
                 self.log.trails.append((armed.at, armed.search.first, end, exit_.by, armed.peak))

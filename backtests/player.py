@@ -19,7 +19,7 @@ from trader.core.engine import Engine
 from trader.core.exits import STOPS, Exit
 from trader.core.history import LONG_AGO, History, Panel
 from trader.core.instruments import Converter, Number, plainly
-from trader.core.matching import Tariff, hits, level
+from trader.core.matching import Tariff, hits
 from trader.core.orders import CLOSED, sells_first
 from trader.core.signals import MARKET
 from trader.core.strategy import Decision, Wake
@@ -50,7 +50,7 @@ class Player:
         self.conditions = ByCondition(panel, wants, self.first_ns, self.names) if wants.conditions else None
         self.due: dict[int, int] = {}  # order -> bar at whose open it may fill
         self.delistings = sorted((at, name) for name, at in panel.delisted_ns.items() if at <= self.last_ns)
-        self.opens = [row.item for row in panel.open]
+        self.opens = panel.readers["open"]
         self.causes: list[str] = []
         self.pending: dict[int, str] = {}  # instant -> cause of a wake after a fill
         self.venue = TapeVenue(engine, panel, history, tariff, number=number, start_cash=start_cash)
@@ -214,18 +214,19 @@ class Player:
                 self.arming.arm(asset, aim_ns, live_bar)
 
     def _exits_inside(self, bar: int, at: int) -> None:
-        due = sorted(asset for asset, armed in self.armed.items() if armed.search.hit == bar)
-        for asset in due:
+        due = [asset for asset, armed in self.armed.items() if armed.search.hit == bar]
+        for asset in sorted(due):
             armed = self.armed[asset]
             holding = self.mount.held(asset)
             assert holding is not None
-            if armed.search.trail is not None:
+            if armed.plan.has_trail:
                 self.arming.move_peak(asset, bar)
             index = armed.at
-            levels = [(n, e, level(e, holding.entry, holding.peak, self.number)) for n, e, _ in armed.exits]
-            low, high = (self.number(column[index].item(bar)) for column in (self.panel.low, self.panel.high))
-            found = hits(levels, self.number(self.opens[index](bar)), low, high)
-            if len({isinstance(e, STOPS) for _, e, _ in found}) == 2:
+            opened, low, high = self.opens[index](bar), self.panel.low[index].item(bar), self.panel.high[index].item(bar)
+            if not self.is_plain:
+                opened, low, high = self.number(opened), self.number(low), self.number(high)
+            found = hits(armed.plan.levels(holding), opened, low, high)
+            if len(found) > 1 and len({isinstance(e, STOPS) for _, e, _ in found}) == 2:
                 self.log.ambiguous.add((index, bar))
             for number, exit_, price in found:
                 if self.mount.held(asset) is None:
@@ -238,6 +239,10 @@ class Player:
 
     def _exit(self, asset: str, number: int, exit_: Exit, price: Number, bar: int, at: int) -> None:
         """Carry out a price exit: inside the bar, what is left at the following opens; or all at the next open."""
+        if self.rests and exit_.share == 1 and self.venue.deal_exit(asset, number, exit_, price, bar, at):
+            self._note_cause("exit", self.wants.on_exit)
+            self._note_cause("fill", self.wants.on_fill)
+            return
         earlier = self.mount.orders.get(asset)
         earlier = earlier if earlier is not None and earlier.is_exit else None
         order = self.engine.exit_hit(asset, number, exit_, price, at, joins=not self.rests)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backtests import metrics
-from backtests.curve import curve, stale_points, trail_ambiguities
+from backtests.curve import curve, marks, stale_points, trail_ambiguities
 from backtests.edge import null_test
 from backtests.summary import summary
 from trader.core.exits import TrailBy
@@ -95,6 +95,18 @@ class Result:
     def cash(self) -> float:
         """Quote money at the end."""
         return float(self.engine.mount.ledger.total_cash())
+
+    @property
+    def final_equity(self) -> float:
+        """Cash and holdings at the last closes, without making the curve."""
+        panel = self.tape.panel
+        held = [(panel.index[a], q) for a, q in self.holdings.items()]
+        return self.cash + sum(q * float(marks(panel, at)[-1]) for at, q in held)
+
+    @property
+    def n_fills(self) -> int:
+        """How many fills there were."""
+        return len(self.log.fills)
 
     @property
     def holdings(self) -> dict[str, float]:

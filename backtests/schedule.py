@@ -18,6 +18,7 @@ from trader.core.instants import DAY, clock_time, duration
 from trader.core.strategy import Wake, Wants
 
 NEVER = np.iinfo(np.int64).max
+INT_PAIR = 80  # bytes of two whole numbers in two lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +164,18 @@ class ByCondition:
 
 
 def _moments(panel: Panel, wants: Wants, size: int) -> dict[Condition, list[Runs]]:
+    """The runs of each condition by asset, evaluated once per tape."""
     max_age = wants.max_age_ns
-    missing = tuple(c for c in wants.conditions if ("moments", c, max_age) not in panel.caches)
+    found = {one: panel.shelf.get(("moments", one, max_age)) for one in wants.conditions}
+    missing = tuple(one for one, runs in found.items() if runs is None)
     if missing:
         known = [panel.columns(wants.columns, asset, max_age) for asset in range(size)]
         moments = [evaluate_all(missing, panel.series(asset), max_age, known[asset]) for asset in range(size)]
         for number, one in enumerate(missing):
-            panel.caches["moments", one, max_age] = [
-                _woken(panel, one, moments[asset][number], asset) for asset in range(size)
-            ]
-    return {one: cast("list[Runs]", panel.caches["moments", one, max_age]) for one in wants.conditions}
+            runs = [_woken(panel, one, moments[asset][number], asset) for asset in range(size)]
+            bytes_ = sum(len(run.first) * INT_PAIR for run in runs)
+            found[one] = panel.shelf.put(("moments", one, max_age), runs, bytes_)
+    return cast("dict[Condition, list[Runs]]", found)
 
 
 def _woken(panel: Panel, condition: Condition, moments: Moments, asset: int) -> Runs:

@@ -17,6 +17,7 @@ from backtests.checks import TapeError, column_ns, need
 from trader.core.history import Arrivals, Floats, Instants, Panel
 from trader.core.instants import in_words, to_ns
 from trader.core.instruments import Instrument
+from trader.core.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,7 +124,7 @@ class Tape:
     def retold(self, change: Callable[[str, Arrivals], Arrivals], label: str | None = None) -> Tape:
         """The same bars with ratings and signals changed kind by kind: for an audit, which asks what would have been."""
         panel = replace(
-            self.panel, caches={},
+            self.panel, caches={}, shelf=Shelf(),
             ratings={kind: change(kind, rows) for kind, rows in self.panel.ratings.items()},
             signals={kind: change(kind, rows) for kind, rows in self.panel.signals.items()},
         )  # fmt: skip

@@ -57,7 +57,7 @@ def strategies_of(work: Work, style: str) -> list[Strategy]:
 
 def once(work: Work, tape: Tape, strategies: list[Strategy], style: str = "") -> tuple[float, int, list[Result]]:
     """All replays of a workload from cold columns; final equity and fills, and where asked (or one run) the curves too."""
-    tape.panel.caches.clear()
+    tape.panel.forget()
     equity, fills, last = 0.0, 0, []
     costs = Costs(fee=work.fee, half_spread=0.0)
     for strategy in strategies:

@@ -22,6 +22,7 @@ class SmaCross:
     size: Size = 0.98
     exits: tuple[Exit, ...] = ()
     band: float = 0.0
+    every_bar: bool = False  # asked at every close rather than where the averages say otherwise: slower, the same trades
     lead: Column = field(init=False, repr=False, compare=False)  # derived from the parameters, kept because it is hot
 
     def __post_init__(self) -> None:
@@ -35,7 +36,9 @@ class SmaCross:
 
     @property
     def wants(self) -> Wants:
-        """Each close at which the averages say otherwise than the holding."""
+        """Each close at which the averages say otherwise than the holding, or each close."""
+        if self.every_bar:
+            return Wants(bars=1, columns=(self.lead,))
         return Wants(when_flat=self.lead > 0.0, when_held=self.lead < 0.0, columns=(self.lead,))
 
     def decide(self, view: View) -> Decision:
@@ -44,7 +47,8 @@ class SmaCross:
         for asset in view.wake.assets:
             over = view.value(self.lead, asset)
             if over > 0.0:
-                targets[asset] = Target(self.size, self.exits, self.band)
+                if not self.every_bar or view.holding(asset) is None:
+                    targets[asset] = Target(self.size, self.exits, self.band)
             elif over < 0.0:
                 targets[asset] = 0.0
-        return Decision.change(targets)
+        return Decision.change(targets) if targets else Decision.hold()

@@ -100,6 +100,13 @@ class RatingsAhead(served.History):
         state.advance(self.now_ns + 86_400 * 10**9)
         return state.values[:-1], state.as_of[:-1]
 
+    def rating(self, kind, asset):
+        self.now_ns += 86_400 * 10**9
+        try:
+            return super().rating(kind, asset)
+        finally:
+            self.now_ns -= 86_400 * 10**9
+
 
 class ColumnsAhead(served.History):
     """A test double with a leak: columns are read one bar ahead."""

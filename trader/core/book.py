@@ -85,15 +85,18 @@ def book_target(mount: Mount, asset: str, target: Target) -> None:
     if not target.size:
         if before is not None and before.exits:
             mount.leaving[asset] = before.exits
-        mount.targets.pop(asset, None)
+        if before is not None:
+            del mount.targets[asset]
         mount.touched.append(asset)
         return
     armed = mount.leaving.get(asset) if before is None else before.exits
-    if armed != target.exits:
+    is_new = armed is not target.exits and armed != target.exits
+    if is_new and mount.spent:
         mount.spent.pop(asset, None)
-    if before is None or armed != target.exits:
+    if before is None or is_new:
         mount.touched.append(asset)
-    mount.leaving.pop(asset, None)
+    if mount.leaving:
+        mount.leaving.pop(asset, None)
     mount.targets[asset] = target
 
 
@@ -162,7 +165,8 @@ def book_dealt(
     holding = book_fill(mount.ledger, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
     if side < 0 and (holding.quantity <= 0 or mount.terms_of(asset, venue).is_dust(holding.quantity)):
         book_dust(mount, asset)
-        mount.targets.pop(asset, None)
+        if asset in mount.targets:
+            del mount.targets[asset]
     else:
         mount.touched.append(asset)
 
@@ -170,9 +174,9 @@ def book_dealt(
 def book_dust(mount: Mount, asset: str) -> None:
     """What is left of a holding is flat; the next buy starts anew."""
     mount.ledger.holdings[asset].is_flat = True
-    mount.spent.pop(asset, None)
-    mount.leaving.pop(asset, None)
-    mount.exiting.pop(asset, None)
+    for kept in (mount.spent, mount.leaving, mount.exiting):
+        if kept:
+            kept.pop(asset, None)
     mount.touched.append(asset)
 
 

@@ -7,6 +7,7 @@ What lies behind the cursor cannot be reached through it: strategies read only w
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,13 @@ from trader.core.conditions import BarColumns, Column, Series, newest, values
 from trader.core.expression import BARS
 from trader.core.instants import from_ns
 from trader.core.instruments import Converter, Number, plainly
+from trader.core.shelf import Shelf
 from trader.core.signals import Signal
 from trader.core.view import Bars
 
 Floats = NDArray[np.float64]
 Instants = NDArray[np.int64]
+Told = tuple[list[int], list[int], list[float]]  # known_at, as_of and value of one asset's data of a kind
 LONG_AGO = np.iinfo(np.int64).min // 4
 
 
@@ -53,14 +56,36 @@ class Panel:
     signals: dict[str, Arrivals] = field(default_factory=dict)
     delisted_ns: dict[str, int] = field(default_factory=dict)
     caches: dict[object, object] = field(default_factory=dict, repr=False)
+    shelf: Shelf[Any] = field(default_factory=Shelf, repr=False)
     start_ns: int = 0
     size: int = 0
     is_regular: bool = True  # whether the grid has no gap
+    index: dict[str, int] = field(default_factory=dict, repr=False)  # of names
+    readers: dict[str, list[Callable[[int], float]]] = field(default_factory=dict, repr=False)  # single values, by asset
 
     def __post_init__(self) -> None:
+        self.index = {name: i for i, name in enumerate(self.names)}
+        for name in ("open", "close", "volume"):
+            self.readers[name] = [row.item for row in getattr(self, name)]
         self.size = len(self.opens_ns)
         self.start_ns = int(self.opens_ns[0])
         self.is_regular = int(self.opens_ns[-1]) - self.start_ns == (self.size - 1) * self.step_ns
+
+    def forget(self) -> None:
+        """Drop all that replays have computed; what the check of the data found stays."""
+        self.shelf.clear()
+        kept = {key: self.caches[key] for key in ("spans", "full", "closes") if key in self.caches}
+        self.caches.clear()
+        self.caches.update(kept)
+
+    def told(self, kind: str, asset: int) -> Told:
+        """One asset's ratings of a kind as lists, for looking up single ones; made once."""
+        key = ("told", kind, asset)
+        if key not in self.caches:
+            rows = self.ratings.get(kind)
+            parts = () if rows is None else datums(rows, asset)
+            self.caches[key] = tuple(part.tolist() for part in parts) or ([], [], [])
+        return self.caches[key]  # type: ignore[return-value]
 
     def series(self, asset: int) -> Series:
         """All data of one asset for conditions; made once."""
@@ -120,9 +145,13 @@ class Panel:
     def column(self, asked: Column, asset: int, max_age_ns: int) -> Floats:
         """A column at all closes, as known then; made once."""
         key = (asked, asset, max_age_ns)
-        if key not in self.caches:
-            self.caches[key] = values(asked, self.series(asset), max_age_ns, self.closes_ns)
-        return self.caches[key]  # type: ignore[return-value]
+        found: Floats | None = self.shelf.get(key)
+        if found is None:
+            found = values(asked, self.series(asset), max_age_ns, self.closes_ns)
+            if found.base is None and found.flags.owndata:
+                found.flags.writeable = False  # many runs read it
+            self.shelf.put(key, found, found.nbytes)
+        return found
 
     def last_bar(self, asset: int) -> NDArray[np.int64]:
         """For each time, the index of the asset's last bar at or before it (-1 before the first)."""
@@ -206,23 +235,25 @@ class History:
     """A cursor over a panel: what is known at `now_ns`. The last bar closed then is `bar`."""
 
     __slots__ = (
-        "_columns", "_dense", "_first", "_is_plain", "_last", "_marks", "_states", "bar", "delisted", "index", "is_close",
+        "_all_listed", "_columns", "_dense", "_first", "_is_plain", "_last", "_marks", "_names", "_states", "_told", "bar", "delisted", "index", "is_close",
         "names", "now_ns", "number", "panel",
     )  # fmt: skip
 
     def __init__(self, panel: Panel, number: Converter, kinds: Mapping[str, tuple[str, ...]]) -> None:
         self.panel = panel
         self.names = panel.names
-        self.index = {name: i for i, name in enumerate(panel.names)}
+        self.index = panel.index
         self.number = number
         self._is_plain = number is plainly
         self.now_ns = LONG_AGO
         self.bar = -1
         self.is_close = False
-        self._columns: dict[object, Callable[[int], float]] = {}
+        self._columns: dict[tuple[int, str, int], tuple[Callable[[int], float], Column]] = {}
         self._first, self._last, self._dense = panel.spans()
         self.delisted: set[str] = set()
-        self._marks = [row.item for row in panel.close]
+        self._marks = panel.readers["close"]
+        self._told: dict[tuple[str, int], Told] = {}
+        self._all_listed, self._names = max(self._first), tuple(panel.names)
         # one place more than names: data about the market as a whole
         self._states = {
             (group, kind): _State(rows[kind], len(self.names) + 1)
@@ -256,6 +287,12 @@ class History:
         for asset in self.delisted:
             shown[self.index[asset]] = False
         return shown
+
+    def shown(self) -> tuple[str, ...]:
+        """The names of those that can be traded."""
+        if self.bar >= self._all_listed and not self.delisted:
+            return self._names
+        return tuple([name for name, seen in zip(self.names, self.tradable().tolist(), strict=True) if seen])
 
     def _listed(self) -> NDArray[np.int64]:
         if "first" not in self.panel.caches:
@@ -294,6 +331,18 @@ class History:
         """The same for signals."""
         return self._newest("signals", kind)
 
+    def rating(self, kind: str, asset: str) -> tuple[float, int] | None:
+        """The newest value of one asset and its as_of; None where nothing is known."""
+        at = self.index.get(asset)
+        if at is None:
+            return None
+        told = self._told.get((kind, at))
+        if told is None:
+            told = self._told[kind, at] = self.panel.told(kind, at)
+        known, as_of, value = told
+        newest = bisect_right(known, self.now_ns) - 1
+        return (value[newest], as_of[newest]) if newest >= 0 else None
+
     def _newest(self, group: str, kind: str) -> tuple[Floats, Instants]:
         state = self._states.get((group, kind))
         if state is None:
@@ -330,11 +379,11 @@ class History:
 
     def value(self, column: Column, asset: str, max_age_ns: int) -> float:
         """A column's value now, NaN when unknown; at closes it is read from a column computed once per panel."""
-        at = self.index[asset]
         if not self.is_close:
-            return newest(column, self.panel.series(at), max_age_ns, self.now_ns)
-        key = (column, at, max_age_ns)
-        read = self._columns.get(key)
-        if read is None:
-            read = self._columns[key] = self.panel.column(column, at, max_age_ns).item
-        return read(self.bar)
+            return newest(column, self.panel.series(self.index[asset]), max_age_ns, self.now_ns)
+        key = (id(column), asset, max_age_ns)  # hashing a column costs more than reading it; who is kept keeps its id
+        kept = self._columns.get(key)
+        if kept is None:
+            read = self.panel.column(column, self.index[asset], max_age_ns).item
+            kept = self._columns[key] = (read, column)
+        return kept[0](self.bar)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from trader.core.exits import Exit
@@ -24,7 +25,7 @@ class Unknown(Enum):
     HOLD = "hold"
 
 
-HOLD = Unknown.HOLD
+LEAVE, HOLD = Unknown.LEAVE, Unknown.HOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Target(NamedTuple):
 
 
 NOTHING = Target(0.0)
+UNCHANGED: Mapping[str, Target | float | Quote | Units] = MappingProxyType({})
 
 
 class Decision(NamedTuple):
@@ -58,7 +60,7 @@ class Decision(NamedTuple):
 
     targets: Mapping[str, Target | float | Quote | Units]
     closes_others: bool = False
-    unknown: Unknown = Unknown.LEAVE
+    unknown: Unknown = LEAVE
     timers: tuple[datetime, ...] = ()
     memo: object = None
     remembers: bool = False
@@ -67,16 +69,16 @@ class Decision(NamedTuple):
     @classmethod
     def hold(cls, why: str = "") -> Self:
         """Leave every standing target as it is."""
-        return cls({}, why=why)
+        return tuple.__new__(cls, (UNCHANGED, False, LEAVE, (), None, False, why))  # quicker than cls(...), and hot
 
     @classmethod
     def change(cls, targets: Mapping[str, Target | float | Quote | Units], why: str = "") -> Self:
         """State these targets; all others stand. A size of 0 leaves."""
-        return cls(targets, why=why)
+        return tuple.__new__(cls, (targets, False, LEAVE, (), None, False, why))
 
     @classmethod
     def exactly(
-        cls, targets: Mapping[str, Target | float | Quote | Units], *, unknown: Unknown = Unknown.LEAVE, why: str = ""
+        cls, targets: Mapping[str, Target | float | Quote | Units], *, unknown: Unknown = LEAVE, why: str = ""
     ) -> Self:
         """State these targets; everything else that is held or working goes to zero."""
         return cls(targets, True, unknown, why=why)

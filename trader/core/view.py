@@ -45,11 +45,17 @@ class Seen(Protocol):
     def tradable(self) -> NDArray[np.bool_]:
         """The same for all assets, in the order of `names`."""
 
+    def shown(self) -> tuple[str, ...]:
+        """The names of those that can be traded."""
+
     def mark(self, asset: str) -> Number:
         """The last closed price."""
 
     def rating_state(self, kind: str) -> tuple[Floats, Instants]:
         """Newest values and their as_of of all assets; as_of is very old where nothing is known."""
+
+    def rating(self, kind: str, asset: str) -> tuple[float, int] | None:
+        """The newest value of one asset and its as_of; None where nothing is known."""
 
     def signal(self, asset: str, kinds: tuple[str, ...]) -> Signal | None:
         """The newest signal of the kinds."""
@@ -75,18 +81,31 @@ class Market(Seen, Protocol):
 
 
 class Ratings:
-    """Ratings that are fresh now, best first: by value, then by name. Empty selections are falsy."""
+    """Ratings that are fresh now, best first: by value, then by name. Empty selections are falsy.
 
-    __slots__ = ("_as_of", "_index", "_names", "_now", "_numbers", "_values")
+    Those of all assets are looked up when a selection is asked for; one asset's alone is read by itself.
+    """
 
-    def __init__(
-        self, names: list[str], numbers: dict[str, int], values: Floats, as_of: Instants, index: Index, now_ns: int
-    ) -> None:  # fmt: skip
-        self._names, self._numbers = names, numbers
-        self._values, self._as_of, self._index, self._now = values, as_of, index, now_ns
+    __slots__ = ("_as_of", "_kind", "_max_age_ns", "_now_ns", "_picked", "_seen", "_values")
+
+    def __init__(self, seen: Seen, kind: str, now_ns: int, max_age_ns: int) -> None:
+        self._seen, self._kind = seen, kind
+        self._now_ns, self._max_age_ns = now_ns, max_age_ns
+        self._picked: Index | None = None
+
+    @property
+    def _index(self) -> Index:
+        if self._picked is None:
+            self._values, self._as_of = self._seen.rating_state(self._kind)
+            fresh = self._now_ns - self._as_of <= self._max_age_ns
+            fresh &= self._seen.tradable()
+            self._picked = np.flatnonzero(fresh)
+        return self._picked
 
     def _pick(self, index: Index) -> "Ratings":
-        return Ratings(self._names, self._numbers, self._values, self._as_of, index, self._now)
+        one = Ratings(self._seen, self._kind, self._now_ns, self._max_age_ns)
+        one._values, one._as_of, one._picked = self._values, self._as_of, index
+        return one
 
     def _ranked(self) -> NDArray[np.intp]:
         index = self._index
@@ -94,11 +113,13 @@ class Ratings:
 
     def at_least(self, level: float) -> "Ratings":
         """Those at or over the level."""
-        return self._pick(self._index[self._values[self._index] >= level])
+        index = self._index
+        return self._pick(index[self._values[index] >= level])
 
     def at_most(self, level: float) -> "Ratings":
         """Those at or under the level."""
-        return self._pick(self._index[self._values[self._index] <= level])
+        index = self._index
+        return self._pick(index[self._values[index] <= level])
 
     def top(self, count: int) -> "Ratings":
         """The best few."""
@@ -110,30 +131,37 @@ class Ratings:
 
     def fresher_than(self, age: str) -> "Ratings":
         """Those whose as_of is at most this old."""
-        return self._pick(self._index[self._now - self._as_of[self._index] <= duration(age)])
+        index = self._index
+        return self._pick(index[self._now_ns - self._as_of[index] <= duration(age)])
 
     def latest(self) -> "Ratings":
         """Those of the newest publication, by as_of."""
-        dates = self._as_of[self._index]
-        return self._pick(self._index[dates == dates.max()]) if len(dates) else self
+        index = self._index
+        dates = self._as_of[index]
+        return self._pick(index[dates == dates.max()]) if len(dates) else self
 
     def __iter__(self) -> Iterator[str]:
-        names = self._names
+        names = self._seen.names
         return iter([names[i] for i in self._ranked().tolist()])
 
     def items(self) -> list[tuple[str, float]]:
         """Assets with their values, best first."""
         ranked = self._ranked()
-        names = self._names
+        names = self._seen.names
         return [(names[i], v) for i, v in zip(ranked.tolist(), self._values[ranked].tolist(), strict=True)]
 
     def get(self, asset: str, default: float | None = None) -> float | None:
         """The value of an asset, or the default where it is unknown."""
-        number = self._numbers.get(asset)
+        if self._picked is None:
+            found = self._seen.rating(self._kind, asset)
+            if found is None or self._now_ns - found[1] > self._max_age_ns or not self._seen.is_tradable(asset):
+                return default
+            return found[0]
+        number = self._seen.index.get(asset)
         if number is None:
             return default
-        at = int(self._index.searchsorted(number))
-        known = at < len(self._index) and self._index[at] == number
+        at = int(self._picked.searchsorted(number))
+        known = at < len(self._picked) and self._picked[at] == number
         return float(self._values[number]) if known else default
 
     def __getitem__(self, asset: str) -> float:
@@ -190,6 +218,10 @@ class View:
         self.wake = wake
         self._equity: Number | None = None
 
+    def again(self, now_ns: int, wake: Wake) -> None:
+        """Show the next wake: a driver that makes many needs one view, which holds for the wake it is given for."""
+        self._now_ns, self.wake, self._equity = now_ns, wake, None
+
     @property
     def now(self) -> datetime:
         """The instant of this wake, aware UTC."""
@@ -225,24 +257,18 @@ class View:
     @property
     def assets(self) -> tuple[str, ...]:
         """The assets that can be traded now, by name."""
-        shown = self._seen.tradable()
-        return tuple([name for name, seen in zip(self._seen.names, shown.tolist(), strict=True) if seen])
+        return self._seen.shown()
 
     def ratings(self, kind: str) -> Ratings:
         """Fresh ratings of a kind that `Wants` lists; raises KeyError for another."""
         if kind not in self._wants.ratings:
             raise KeyError(f"rating {kind!r} is not in Wants(ratings={self._wants.ratings}); list it to read it")
-        values, as_of = self._seen.rating_state(kind)
-        fresh = self._now_ns - as_of <= self._wants.max_age_ns
-        fresh &= self._seen.tradable()
-        return Ratings(self._seen.names, self._seen.index, values, as_of, np.flatnonzero(fresh), self._now_ns)
+        return Ratings(self._seen, kind, self._now_ns, self._wants.max_age_ns)
 
     def knows(self, asset: str) -> bool:
         """Whether every wanted rating of the asset is fresh."""
-        number = self._seen.index[asset]
-        age = self._wants.max_age_ns
-        states = [self._seen.rating_state(kind)[1] for kind in self._wants.ratings]
-        return all(self._now_ns - int(as_of[number]) <= age for as_of in states)
+        found = [self._seen.rating(kind, asset) for kind in self._wants.ratings]
+        return all(one is not None and self._now_ns - one[1] <= self._wants.max_age_ns for one in found)
 
     def signal(self, asset: str, kind: str | None = None) -> Signal | None:
         """The newest signal about an asset (of one kind, or of any that `Wants` lists)."""
