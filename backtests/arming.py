@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from trader.core.book import book_bar
 from trader.core.exits import PRICE_EXITS, STOPS, Above, After, Below, Exit, TrailBy
 from trader.core.history import Floats, History, Panel, datums
 from trader.core.instants import duration
-from trader.core.instruments import Converter, Number
+from trader.core.instruments import Converter, Number, plainly
 from trader.core.ledger import Holding
-from trader.core.matching import Search, reach
+from trader.core.matching import Search, hits, reach
 
 if TYPE_CHECKING:
     from backtests.venue import Log
@@ -27,13 +27,17 @@ SEARCH_BYTES = 400
 class Plan:
     """A target's exits, sorted out once: those at a price, with what their levels are shares of, and the others."""
 
-    __slots__ = ("decided", "has_trail", "priced", "trail")
+    __slots__ = ("decided", "goal", "has_trail", "is_plain", "priced", "stop", "trail")
 
     def __init__(self, exits: Sequence[tuple[int, Exit]], number: Converter) -> None:
         self.priced = [(n, e, *reach(e, number), isinstance(e, STOPS)) for n, e in exits if isinstance(e, PRICE_EXITS)]
         self.decided = [e for _, e in exits if not isinstance(e, PRICE_EXITS)]
         trails = [e.by for _, e in exits if isinstance(e, TrailBy)]
         self.has_trail, self.trail = bool(trails), min(trails, default=None)
+        stops, goals = ([one for one in self.priced if one[4] is is_stop] for is_stop in (True, False))
+        # at most one stop and one goal, of the whole holding and its entry price: then one search says all about the hit
+        self.is_plain = len(stops) < 2 and len(goals) < 2 and all(e.share == 1 and of == "entry" for _, e, of, *_ in self.priced)
+        self.stop, self.goal = stops[0] if stops else None, goals[0] if goals else None
 
     def levels(self, holding: Holding) -> list[tuple[int, Exit, Number]]:
         """The price exits with their levels for a holding as it is now."""
@@ -46,6 +50,10 @@ class Plan:
     def nearest(self, holding: Holding) -> tuple[float, float]:
         """The highest stop and the lowest goal that do not move (-inf, inf = none)."""
         stop, goal, entry = -NONE, NONE, holding.entry
+        if self.is_plain:
+            if self.stop is not None:
+                stop = float(entry * self.stop[3])
+            return stop, goal if self.goal is None else float(entry * self.goal[3])
         for _, _, of, share, is_stop in self.priced:
             if of == "peak":
                 continue
@@ -58,15 +66,13 @@ class Plan:
         return stop, goal
 
 
-class Armed(NamedTuple):
+class Armed:
     """The price exits of one holding, with the search for the first bar that hits them."""
 
-    at: int
-    plan: Plan
-    search: Search
-    peak: float
-    low: Floats
-    high: Floats
+    __slots__ = ("at", "high", "low", "peak", "plan", "search")
+
+    def __init__(self, at: int, plan: Plan, search: Search, peak: float, low: Floats, high: Floats) -> None:
+        self.at, self.plan, self.search, self.peak, self.low, self.high = at, plan, search, peak, low, high
 
 
 class Arming:
@@ -74,31 +80,62 @@ class Arming:
 
     def __init__(self, engine: Engine, panel: Panel, history: History, log: Log, number: Converter) -> None:
         self.engine, self.mount, self.panel, self.history = engine, engine.mount, panel, history
-        self.log, self.number = log, number
+        self.log, self.number, self.is_plain = log, number, number is plainly
         self.armed: dict[str, Armed] = {}
         self.decided: dict[str, int] = {}  # asset -> when its next `After`, `Below` or `Above` is due
         self.peaks: dict[str, tuple[int, int]] = {}  # asset -> when opened, first bar not yet in its peak
         self.plans: dict[int, tuple[tuple[Exit, ...], Plan]] = {}  # by the identity of a target's exits
+        self.soonest = NEVER  # when the next price exit is hit, as far as was searched
+        self.searched = NEVER  # up to which instant that is known
 
-    def next_hit(self, at: int) -> int:
-        """The close of the first bar that hits an armed exit, if it is not later than an instant; else NEVER."""
+    def look(self, at: int) -> None:
+        """Search for the first bar that hits an armed exit, as far as an instant."""
         panel = self.panel
         upto = panel.closed(at) + 1
-        best = panel.size
-        for index, _, search, _, low, high in self.armed.values():
+        best, is_known = panel.size, True
+        for armed in self.armed.values():
+            search = armed.search
             hit = search.hit
             if hit < 0 and search.clean < upto:
-                search.look(low, high, panel.high[index], min(upto, best + 1))
+                search.look(armed.low, armed.high, panel.high[armed.at], min(upto, best + 1))
                 hit = search.hit
-            if 0 <= hit < best:
+            if hit < 0:
+                is_known = is_known and search.clean >= panel.size
+            elif hit < best:
                 best = hit
-        return panel.opens_ns.item(best) + panel.step_ns if best < upto else NEVER
+        self.soonest = panel.opens_ns.item(best) + panel.step_ns if best < panel.size else NEVER
+        if best < upto:
+            self.searched = self.soonest
+        else:  # what one search knows of later bars counts when all know as much
+            self.searched = NEVER if is_known else at
+            self.soonest = self.soonest if is_known else NEVER
+
+    def hit(self, armed: Armed, holding: Holding, bar: int) -> list[tuple[int, Exit, Number]]:
+        """The exits that a bar hits, in the order in which they act, each with its price; counts doubtful bars."""
+        plan, search, index, panel = armed.plan, armed.search, armed.at, self.panel
+        if search.at is None or not plan.is_plain or not self.is_plain:
+            number, opened = self.number, panel.readers["open"][index](bar)
+            low, high = panel.low[index].item(bar), panel.high[index].item(bar)
+            found = hits(plan.levels(holding), number(opened), number(low), number(high))
+            is_both = len({isinstance(e, STOPS) for _, e, _ in found}) == 2
+            if self.is_plain and plan.is_plain:
+                search.at, search.is_stop, search.is_both = found[0][2], isinstance(found[0][1], STOPS), is_both
+        else:
+            one = plan.stop if search.is_stop else plan.goal
+            assert one is not None
+            found, is_both = [(one[0], one[1], search.at)], search.is_both
+        if is_both:
+            self.log.ambiguous.add((index, bar))
+        return found
 
     def arm(self, asset: str, from_ns: int, live_bar: int) -> None:
         """Arm the exits of an asset anew: price exits from a bar on, decided ones from an instant on."""
         mount, armed = self.mount, self.armed
         if asset in armed:
             before = armed.pop(asset)
+            self.searched = self.soonest = NEVER
+            if armed:
+                self.searched = -1
             if before.search.trail is not None:
                 self.note_trail(before, live_bar)
         if self.decided:
@@ -106,9 +143,20 @@ class Arming:
         holding = mount.held(asset)
         if holding is None:
             return
-        plan = self._plan(asset)
-        if plan is None:
-            return
+        if asset in mount.orders or asset in mount.exiting or (mount.spent and asset in mount.spent):
+            exits = self.engine.armed(asset)
+            if not exits:
+                return
+            plan = Plan(exits, self.number)
+        else:
+            target = mount.targets.get(asset)
+            every = mount.leaving.get(asset, ()) if target is None else target.exits
+            if not every:
+                return
+            kept = self.plans.get(id(every))
+            if kept is None:
+                kept = self.plans[id(every)] = (every, Plan(tuple(enumerate(every)), self.number))
+            plan = kept[1]
         if plan.decided:
             due = min(self._due_of(asset, e, from_ns, holding.opened_ns) for e in plan.decided)
             if due < NEVER:
@@ -116,36 +164,18 @@ class Arming:
         if plan.has_trail:
             self.move_peak(asset, live_bar)
         if plan.priced:
-            index = self.history.index[asset]
-            peak = float(holding.peak)
-            search = self._search(index, plan, holding, live_bar, peak)
-            armed[asset] = Armed(index, plan, search, peak, *self.panel.searchable(index))
-
-    def _plan(self, asset: str) -> Plan | None:
-        """What may act of the asset's exits; None where nothing does."""
-        mount = self.mount
-        if asset in mount.orders or asset in mount.exiting or mount.spent.get(asset):
-            exits = self.engine.armed(asset)
-            return Plan(exits, self.number) if exits else None
-        target = mount.targets.get(asset)
-        every = mount.leaving.get(asset, ()) if target is None else target.exits
-        if not every:
-            return None
-        kept = self.plans.get(id(every))
-        if kept is None:
-            kept = self.plans[id(every)] = (every, Plan(tuple(enumerate(every)), self.number))
-        return kept[1]
-
-    def _search(self, index: int, plan: Plan, holding: Holding, first: int, peak: float) -> Search:
-        """The search for the first hit; runs that hold alike share one, which goes on where the last stopped."""
-        stop, goal = plan.nearest(holding)
-        if plan.has_trail:
-            return Search(first, stop, goal, plan.trail, peak)
-        key = index, first, stop, goal
-        found: Search | None = self.panel.shelf.get(key)
-        if found is None:
-            found = self.panel.shelf.put(key, Search(first, stop, goal, None, peak), SEARCH_BYTES)
-        return found
+            index, peak = self.history.index[asset], float(holding.peak)
+            stop, goal = plan.nearest(holding)
+            low, high = self.panel.searchable(index)
+            if plan.has_trail:
+                search = Search(live_bar, stop, goal, plan.trail, peak)
+            else:  # runs that hold alike share one search, which goes on where the last stopped
+                key = index, live_bar, stop, goal
+                search = self.panel.shelf.get(key) or self.panel.shelf.put(
+                    key, Search(live_bar, stop, goal, None, peak), SEARCH_BYTES
+                )
+            armed[asset] = Armed(index, plan, search, peak, low, high)
+            self.searched = -1
 
     def _due_of(self, asset: str, exit_: Exit, from_ns: int, opened_ns: int) -> int:
         """When a decided exit is due; an `After` already overdue when stated, at once."""

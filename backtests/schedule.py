@@ -136,7 +136,9 @@ class ByCondition:
     def aim(self, asset: int, from_ns: int, *, is_held: bool) -> None:
         """Find the asset's next moment at or after an instant, given whether it has a standing target."""
         self.is_held[asset] = is_held
-        from_ns = max(from_ns, self.begins[asset])
+        begin = self.begins[asset]
+        if from_ns < begin:
+            from_ns = begin
         one = self.held[asset] if is_held else self.flat[asset]
         last, at = one.last, one.at
         while last[at] < from_ns:
@@ -144,7 +146,7 @@ class ByCondition:
         one.at = at
         found = one.first[at]
         if found < from_ns:
-            found = one.seek(from_ns)
+            found = one.data.item(one.data.searchsorted(from_ns))
         if self.has_any:
             found = min(found, self.any[asset].seek(from_ns))
         self.next[asset] = found

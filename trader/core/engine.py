@@ -8,6 +8,7 @@ only the instant of what it handles. Each change of the book is written as the r
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from math import inf
 
 from trader.core.book import (
     Mount,
@@ -19,12 +20,13 @@ from trader.core.book import (
     book_exit,
     book_filled,
     book_lapse,
+    book_left,
     book_order,
     book_target,
     book_traded,
 )
 from trader.core.events import due, fire, handle, learn
-from trader.core.exits import PRICE_EXITS, Exit, is_due
+from trader.core.exits import PRICE_EXITS, Above, After, Below, Exit, is_due
 from trader.core.facts import (
     SIDES,
     BarClosed,
@@ -60,6 +62,7 @@ from trader.core.view import Market, Strategy, View
 
 NOBODY = Wake((), (), ())
 IN_FLIGHT = "in_flight"
+EXIT_WORDS = {one: f"exit {one.__name__}" for one in (*PRICE_EXITS, After, Below, Above)}
 
 Dealer = Callable[[str, Terms, Missing, str, int], bool]
 
@@ -69,8 +72,8 @@ class Engine:
 
     STATE = ("periods", "noted", "deferred", "exits_seen")
     __slots__ = (
-        "dealer", "deferred", "exits_seen", "failure", "gate", "is_alone", "market", "mount", "noted", "number", "periods", "record", "strategy", "unknown_held",
-        "wants",
+        "dealer", "deferred", "exits_seen", "failure", "gate", "is_alone", "market", "mount", "noted", "number", "periods", "record", "sound", "strategy",
+        "unknown_held", "wants",
     )  # fmt: skip
 
     def __init__(self, strategy: Strategy, mount: Mount, market: Market, number: Converter, gate: Gate | None) -> None:
@@ -86,6 +89,7 @@ class Engine:
         self.unknown_held = 0
         self.exits_seen = False  # whether any target had exits
         self.dealer: Dealer | None = None  # of a driver whose venue may fill at the very instant of a decision
+        self.sound: object = None  # the size that was checked last: frozen, so it need not be checked again
         self.noted: list[str] = []  # causes of the next wake that came between two
         self.deferred: set[str] = set()  # assets whose decision waits until an order of theirs is known
         self.is_alone = False  # whether the decision being carried out is one target, and nothing else is working
@@ -161,7 +165,10 @@ class Engine:
             decision = self.strategy.decide(view)
             targets = decision.targets
             for asset, wish in targets.items():
-                check(asset, wish.size if isinstance(wish, Target) else wish)
+                size = wish.size if wish.__class__ is Target else wish
+                if size is not self.sound and (size.__class__ is not float or not 0.0 <= size < inf):
+                    check(asset, size)
+                    self.sound = size
         except Exception as error:  # user code is the world's: what it raises becomes a fact
             self.failure = error
             self.record.append((StrategyFailed, at_ns, self.mount.name, f"{type(error).__name__}: {error}"))
@@ -181,7 +188,8 @@ class Engine:
         if closes_others:
             self._close_others(decision, view, at_ns)
         for asset, wish in targets.items():
-            self.state(asset, wish if isinstance(wish, Target) else Target(wish), at_ns, view)
+            target = wish if wish.__class__ is Target else Target(wish) if wish else NOTHING
+            self.state(asset, target, at_ns, view)
         return decision
 
     def _keep(self, decision: Decision, at_ns: int) -> None:
@@ -195,7 +203,8 @@ class Engine:
 
     def _close_others(self, decision: Decision, view: View, at_ns: int) -> None:
         mount = self.mount
-        others = [a for a, h in mount.ledger.holdings.items() if not h.is_flat and a not in decision.targets]
+        holdings, targets = mount.ledger.holdings, decision.targets
+        others = [a for a in mount.ledger.held if a not in targets and not holdings[a].is_flat]
         others += [a for a in mount.orders if a not in decision.targets and mount.held(a) is None]
         for asset in others:
             if self.wants.ratings and not view.knows(asset):
@@ -223,8 +232,10 @@ class Engine:
             return
         holding = mount.ledger.holdings.get(asset)
         is_flat = holding is None or holding.is_flat
-        spends, by_weight, why = 0.0, False, target.why
-        if isinstance(size, Units):
+        spends, by_weight, leaves, why = 0.0, False, target is NOTHING, target.why
+        if leaves:
+            pass
+        elif isinstance(size, Units):
             leaves = not size.quantity
         elif isinstance(size, Quote):
             spends = size.amount
@@ -270,14 +281,10 @@ class Engine:
 
     def _note_target(self, asset: str, target: Target, at_ns: int) -> None:
         mount = self.mount
-        before = mount.targets.get(asset, NOTHING)
-        if before is not target and (
-            before is NOTHING or target is NOTHING or before.size != target.size or before.exits != target.exits
-        ):
+        if book_target(mount, asset, target):
             self.record.append((TargetSet, at_ns, mount.name, asset, target.size, target.exits, target.why))
             if target.exits:
                 self.exits_seen = True
-        book_target(mount, asset, target)
 
     def _reviewed(self, asset: str, order: Missing, mark: Number, at_ns: int, *, equity: Number, why: str) -> bool:
         """Place what the limits leave of an order; reducing orders always pass."""
@@ -345,7 +352,7 @@ class Engine:
 
     def dealt(
         self, asset: str, venue: str, side: int, quantity: Number, price: Number, fee: Number, fee_asset: str, why: str,
-        at_ns: int, spend: Number | None = None,
+        at_ns: int, spend: Number | None,
     ) -> None:  # fmt: skip
         """Book an order that is placed, filled whole and closed at one instant."""
         mount = self.mount
@@ -361,9 +368,13 @@ class Engine:
         """Book a price exit of a whole holding that is filled at one instant: `exit_hit` and the order it places."""
         mount = self.mount
         venue = mount.ledger.holdings[asset].venue
-        self.record.append((ExitHit, at_ns, mount.name, asset, number, exit_, level))
-        book_exit(mount, asset, number, 1.0)
-        self.dealt(asset, venue, -1, quantity, price, fee, "quote", f"exit {type(exit_).__name__}", at_ns)
+        mount.orders_made = order = mount.orders_made + 1
+        why = EXIT_WORDS[type(exit_)]
+        self.record += (
+            (ExitHit, at_ns, mount.name, asset, number, exit_, level),
+            (Dealt, at_ns, mount.name, order, asset, venue, -1, quantity, None, price, fee, "quote", why),
+        )
+        book_left(mount, asset, quantity, price, fee, at_ns)
 
     def traded(self, order: Order, quantity: Number, price: Number, fee: Number, fee_asset: str, at_ns: int) -> None:
         """Book a fill that leaves nothing of its order, and close the order."""
@@ -440,7 +451,7 @@ class Engine:
                 is_whole = is_whole or earlier.is_whole
                 most = terms.lots(holding.quantity)
                 quantity = most if is_whole else min(most, quantity + (earlier.left or mount.ledger.zero))
-        why = f"exit {type(exit_).__name__}" + ("" if is_whole else f" {PART} {exit_.share:g})")
+        why = EXIT_WORDS[type(exit_)] + ("" if is_whole else f" {PART} {exit_.share:g})")
         return self._place(asset, holding.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
 
     def rejoin(self, earlier: Order, order: Order, at_ns: int) -> Order | None:

@@ -173,13 +173,15 @@ class Panel:
 
     def searchable(self, asset: int) -> tuple[Floats, Floats]:
         """Lows and highs for exit searches: bars without volume can hit nothing."""
-        if self.spans()[2][asset]:
-            return self.low[asset], self.high[asset]
         key = ("search", asset)
-        if key not in self.caches:
-            idle = self.volume[asset] == 0
-            self.caches[key] = (np.where(idle, np.nan, self.low[asset]), np.where(idle, np.nan, self.high[asset]))
-        return self.caches[key]  # type: ignore[return-value]
+        found: tuple[Floats, Floats] | None = self.caches.get(key)  # type: ignore[assignment]
+        if found is None:
+            found = self.low[asset], self.high[asset]
+            if not self.spans()[2][asset]:
+                idle = self.volume[asset] == 0
+                found = np.where(idle, np.nan, found[0]), np.where(idle, np.nan, found[1])
+            self.caches[key] = found
+        return found
 
     def closed(self, at_ns: int) -> int:
         """The index of the last bar that is closed at an instant; -1 before the first."""
@@ -211,17 +213,19 @@ def datums(rows: Arrivals, asset: int) -> tuple[Instants, Instants, Floats]:
 class _State:
     """The newest values of one kind, moved forward with the cursor."""
 
-    __slots__ = ("as_of", "at", "known", "rows", "values")
+    __slots__ = ("as_of", "at", "known", "now_ns", "rows", "values")
 
     def __init__(self, rows: Arrivals, count: int) -> None:
         self.rows = rows
-        self.at = 0
+        self.at, self.now_ns = 0, LONG_AGO
         self.values = np.full(count, np.nan)
         self.as_of = np.full(count, LONG_AGO)
         self.known = np.full(count, LONG_AGO)
 
     def advance(self, now_ns: int) -> None:
-        rows = self.rows
+        if now_ns == self.now_ns:
+            return
+        rows, self.now_ns = self.rows, now_ns
         upto = int(rows.known_ns.searchsorted(now_ns, side="right"))
         if upto > self.at:
             who = rows.asset[self.at : upto]
@@ -336,12 +340,16 @@ class History:
         at = self.index.get(asset)
         if at is None:
             return None
+        state = self._states.get(("ratings", kind))
+        if state is not None and state.now_ns == self.now_ns:  # all were asked for at this instant
+            as_of = state.as_of.item(at)
+            return (state.values.item(at), as_of) if as_of > LONG_AGO else None
         told = self._told.get((kind, at))
         if told is None:
             told = self._told[kind, at] = self.panel.told(kind, at)
-        known, as_of, value = told
+        known, dates, values_ = told
         newest = bisect_right(known, self.now_ns) - 1
-        return (value[newest], as_of[newest]) if newest >= 0 else None
+        return (values_[newest], dates[newest]) if newest >= 0 else None
 
     def _newest(self, group: str, kind: str) -> tuple[Floats, Instants]:
         state = self._states.get((group, kind))

@@ -89,7 +89,7 @@ class Search:
     none); its peak moves on closed bars, and a bar is tested against the peak before it.
     """
 
-    __slots__ = ("chunk", "clean", "first", "goal", "hit", "peak", "stop", "trail")
+    __slots__ = ("at", "chunk", "clean", "first", "goal", "hit", "is_both", "is_stop", "peak", "stop", "trail")
 
     def __init__(self, first: int, stop: float, goal: float, trail: float | None, peak: float) -> None:
         self.first = self.clean = first
@@ -98,6 +98,8 @@ class Search:
         self.trail = None if trail is None else (1 - trail) * (1 + TOUCH)
         self.peak = peak
         self.hit = -1
+        self.at: Number | None = None  # the price at the hit, once somebody has worked it out
+        self.is_stop = self.is_both = False  # whether it is a stop's, and whether a goal was in range too
         self.chunk = 128
 
     def look(self, low: Floats, high: Floats, tops: Floats, upto: int) -> None:

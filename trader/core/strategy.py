@@ -136,20 +136,20 @@ class Wants:
 class Wake:
     """Why a strategy was called: the names of all causes, and the assets they concern."""
 
-    __slots__ = ("_names", "_numbers", "causes")
+    __slots__ = ("_names", "_numbers", "assets", "causes")
+    assets: tuple[str, ...]  # the assets concerned, by name ascending; made when first asked for
 
     def __init__(self, causes: tuple[str, ...], numbers: Sequence[int], names: Sequence[str]) -> None:
         self.causes = causes
         self._numbers = numbers
         self._names = names
 
-    @property
-    def assets(self) -> tuple[str, ...]:
-        """The assets concerned, by name ascending."""
-        names, numbers = self._names, self._numbers
-        if len(numbers) == 1:
-            return (names[numbers[0]],)
-        return tuple([names[number] for number in numbers])
+    def __getattr__(self, name: str) -> tuple[str, ...]:
+        if name != "assets":
+            raise AttributeError(name)
+        names = self._names
+        self.assets = found = tuple([names[number] for number in self._numbers])
+        return found
 
     def __repr__(self) -> str:
         return f"Wake({', '.join(self.causes)})"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,12 +208,14 @@ class HoldingView:
 class View:
     """All a strategy can know now. Equity, cash and weights are the mount's."""
 
-    __slots__ = ("_equity", "_mount", "_now_ns", "_seen", "_wants", "wake")
+    __slots__ = ("_equity", "_max_age_ns", "_mount", "_now_ns", "_seen", "_wants", "wake")
+    saw: ClassVar[str] = ""  # hashes of what was shown, where a witness keeps them
 
     def __init__(self, seen: Seen, mount: Mount, wants: Wants, now_ns: int, wake: Wake) -> None:
         self._seen = seen
         self._mount = mount
         self._wants = wants
+        self._max_age_ns = wants.max_age_ns
         self._now_ns = now_ns
         self.wake = wake
         self._equity: Number | None = None
@@ -228,19 +230,13 @@ class View:
         return from_ns(self._now_ns)
 
     @property
-    def saw(self) -> str:
-        """Hashes of what was shown, where a witness keeps them."""
-        return ""
-
-    @property
     def equity(self) -> Number:
         """Cash plus holdings at the last closed prices, in quote money."""
         if self._equity is None:
             ledger, mark = self._mount.ledger, self._seen.mark
-            total = ledger.total_cash()
-            for asset, holding in ledger.holdings.items():
-                if holding.quantity:
-                    total += holding.quantity * mark(asset)
+            total, holdings = ledger.total_cash(), ledger.holdings
+            for asset in ledger.held:
+                total += holdings[asset].quantity * mark(asset)
             self._equity = total
         return self._equity
 
@@ -263,7 +259,7 @@ class View:
         """Fresh ratings of a kind that `Wants` lists; raises KeyError for another."""
         if kind not in self._wants.ratings:
             raise KeyError(f"rating {kind!r} is not in Wants(ratings={self._wants.ratings}); list it to read it")
-        return Ratings(self._seen, kind, self._now_ns, self._wants.max_age_ns)
+        return Ratings(self._seen, kind, self._now_ns, self._max_age_ns)
 
     def knows(self, asset: str) -> bool:
         """Whether every wanted rating of the asset is fresh."""
@@ -284,7 +280,7 @@ class View:
 
     def value(self, column: "Column", asset: str) -> float:
         """The value of a declared column now, NaN when unknown."""
-        return self._seen.value(column, asset, self._wants.max_age_ns)
+        return self._seen.value(column, asset, self._max_age_ns)
 
     def holding(self, asset: str) -> HoldingView | None:
         """What is held of an asset; None when flat or dust."""
