@@ -89,26 +89,25 @@ class Arming:
         self.searched = NEVER  # up to which instant that is known
 
     def look(self, at: int) -> None:
-        """Search for the first bar that hits an armed exit, as far as an instant."""
+        """Search for the first bar that hits an armed exit, at least as far as an instant, each a window ahead."""
         panel = self.panel
         upto = panel.closed(at) + 1
-        best, is_known = panel.size, True
+        best = clean = panel.size
         for armed in self.armed.values():
             search = armed.search
-            hit = search.hit
-            if hit < 0 and search.clean < upto:
-                search.look(armed.low, armed.high, panel.high[armed.at], min(upto, best + 1))
-                hit = search.hit
-            if hit < 0:
-                is_known = is_known and search.clean >= panel.size
-            elif hit < best:
-                best = hit
-        self.soonest = panel.opens_ns.item(best) + panel.step_ns if best < panel.size else NEVER
-        if best < upto:
-            self.searched = self.soonest
-        else:  # what one search knows of later bars counts when all know as much
-            self.searched = NEVER if is_known else at
-            self.soonest = self.soonest if is_known else NEVER
+            if search.hit < 0 and search.clean < upto:
+                end = min(max(upto, search.clean + search.chunk), best + 1, panel.size)
+                search.look(armed.low, armed.high, panel.high[armed.at], end)
+            if search.hit < 0:
+                clean = min(clean, search.clean)
+            elif search.hit < best:
+                best = search.hit
+        is_known = best < clean or clean == panel.size
+        self.soonest = self._close(best) if best < clean else NEVER
+        self.searched = NEVER if is_known else self._close(clean - 1)
+
+    def _close(self, bar: int) -> int:
+        return self.panel.opens_ns.item(bar) + self.panel.step_ns
 
     def hit(self, armed: Armed, holding: Holding, bar: int) -> list[tuple[int, Exit, Number]]:
         """The exits that a bar hits, in the order in which they act, each with its price; counts doubtful bars."""

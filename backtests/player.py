@@ -7,12 +7,12 @@ nothing. It may look ahead in its own columns to find the next exit; what it fin
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from backtests.arming import Arming
-from backtests.schedule import ByCondition, Fixed
+from backtests.schedule import NEVER, ByCondition, Fixed
 from backtests.venue import TapeVenue
 from trader.core.book import Mount
 from trader.core.engine import Engine
@@ -24,6 +24,9 @@ from trader.core.orders import CLOSED, sells_first
 from trader.core.signals import MARKET
 from trader.core.strategy import Wake
 from trader.core.view import Strategy, View
+
+
+NOTHING_LATER: Iterator[int] = iter(())
 
 
 class StrategyError(ValueError):
@@ -46,7 +49,7 @@ class Player:
         wants = engine.wants
         self.wants = wants
         self.names = [*panel.names, MARKET]
-        self.fixed = Fixed(panel, wants, self.first_ns, self.last_ns)
+        self.fixed = Fixed(panel, wants, self.first_ns, self.last_ns, self.names)
         self.conditions = ByCondition(panel, wants, self.first_ns, self.names) if wants.conditions else None
         self.due: dict[int, int] = {}  # order -> bar at whose open it may fill
         self.delistings = sorted((at, name) for name, at in panel.delisted_ns.items() if at <= self.last_ns)
@@ -82,6 +85,7 @@ class Player:
     def _run(self) -> None:
         fixed, conditions, mount, history, engine = self.fixed, self.conditions, self.mount, self.history, self.engine
         armed, decided, delistings, pending, targets = self.armed, self.decided, self.delistings, self.pending, mount.targets
+        panel = self.panel
         orders, timers, last_ns, arming = mount.orders, mount.timers, self.last_ns, self.arming
         lone = conditions if conditions is not None and conditions.alone else None
         steps, only = 0, self.names[0]
@@ -105,6 +109,14 @@ class Player:
             if lone is not None and lone.soonest == at and fixed.soonest != at and not (self.causes or timers or pending):
                 self._asked(at, bar, lone.alone[lone.is_held[0]])
                 lone.aim(0, at + 1, is_held=only in targets)
+            elif fixed.alone is not None and fixed.soonest == at and not (self.causes or timers or pending):
+                fixed.pass_by()
+                is_quiet = panel.is_regular and bar >= self.all_listed and not (orders or decided or delistings)
+                later = self._later(min(arming.soonest, arming.searched) if armed else NEVER) if is_quiet else NOTHING_LATER
+                self._asked(at, bar, fixed.alone, later)
+                at = history.now_ns
+                fixed.pass_by(history.bar - bar)
+                bar = history.bar
             else:
                 self._wake(at, bar)
             placed = mount.placed
@@ -167,13 +179,22 @@ class Player:
         for asset in mine:
             conditions.aim(asset, at + 1, is_held=self.names[asset] in self.mount.targets)  # type: ignore[union-attr]
 
-    def _asked(self, at: int, bar: int, wake: Wake) -> None:
+    def _later(self, before_ns: int) -> Iterator[int]:
+        """The next closes of bars at which nothing but a wake is due, up to an instant; moves history and view along."""
+        fixed, history, view = self.fixed, self.history, self.view
+        bar = history.bar
+        for at in range(fixed.soonest, min(before_ns, self.last_ns + 1), self.panel.step_ns):  # the grid has no gap
+            bar += 1
+            history.now_ns, history.bar, view.now_ns = at, bar, at
+            yield at
+
+    def _asked(self, at: int, bar: int, wake: Wake, later: Iterator[int] = NOTHING_LATER) -> None:
         """Ask the strategy and let the engine carry out what it says."""
         if bar < self.all_listed or self.history.delisted:
             self._count_omitted()
         view = self.view
-        view.again(at, wake)
-        if self.engine.decide(view, at) is None:
+        view.now_ns, view.wake = at, wake
+        if self.engine.decide(view, at, later) is None:
             raise StrategyError(
                 f"{type(self.strategy).__name__}.decide failed at {view.now:%Y-%m-%d %H:%M} "
                 f"(woken by {', '.join(wake.causes)}): {type(self.engine.failure).__name__}: {self.engine.failure}"

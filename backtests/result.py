@@ -14,9 +14,9 @@ from backtests.curve import curve, marks, stale_points, trail_ambiguities
 from backtests.edge import null_test
 from backtests.summary import summary
 from trader.core.exits import TrailBy
-from trader.core.facts import Fact, Filled, Refused, Row, TargetSet, Woken, fact_of
+from trader.core.facts import Fact, Filled, Refused, Row, Still, TargetSet, Woken, fact_of
 from trader.core.instants import in_words
-from trader.core.strategy import Target
+from trader.core.strategy import STILL, Target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,13 @@ class Result:
     @cached_property
     def decided(self) -> list[tuple[int, Wake, Decision]]:
         """Every wake: its instant, why, and what was decided."""
-        return [(row[1], row[3], row[4]) for row in self.engine.record if row[0] is Woken]  # type: ignore[misc]
+        found: list[Any] = []
+        for row in self.engine.record:
+            if row[0] is Woken:
+                found.append((row[1], row[3], row[4]))
+            elif row[0] is Still:
+                found += [(at, row[3], STILL) for at in row[4]]  # type: ignore[attr-defined]
+        return found
 
     @cached_property
     def rows(self) -> list[Row]:

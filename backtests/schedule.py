@@ -29,6 +29,7 @@ class Cause:
     at: Instants
     starts: list[int]
     assets: list[int]
+    common: list[int] | None = None  # the assets, where they are the same at each instant
 
     @classmethod
     def of(cls, name: str, at: Instants, asset: Instants) -> Cause:
@@ -41,13 +42,15 @@ class Cause:
 
     def assets_at(self, number: int) -> list[int]:
         """The assets of the instant with this number."""
+        if self.common is not None:
+            return self.common
         return self.assets[self.starts[number] : self.starts[number + 1]]
 
 
 class Fixed:
     """Wakes that do not depend on what is held: arrivals, periods, clock times."""
 
-    def __init__(self, panel: Panel, wants: Wants, first_ns: int, last_ns: int) -> None:
+    def __init__(self, panel: Panel, wants: Wants, first_ns: int, last_ns: int, names: list[str]) -> None:
         causes = _arrivals(panel, wants) if not wants.conditions or wants.every is not None else []
         if wants.every is not None and wants.at is not None:
             causes = [_clock(wants, first_ns, last_ns)]
@@ -60,7 +63,16 @@ class Fixed:
         self.at = 0
         self.soonest = self.times[0] if self.times else NEVER
         self._cursors = [0] * len(self.causes)
-        self._lists: list[list[int]] = [cause.at.tolist() for cause in self.causes]
+        self._lists: list[list[int]] = [self.times] if len(times) == 1 else [cause.at.tolist() for cause in self.causes]
+        # where one cause alone wakes with the same assets each time, as bars do, one wake serves for all
+        every = self.causes[0].common if len(self.causes) == 1 and not wants.conditions else None
+        self.alone = None if every is None else Wake((self.causes[0].name,), every, names)
+
+    def pass_by(self, count: int = 1) -> None:
+        """Move on from so many instants of the wake that serves for all."""
+        self.at += count
+        self._cursors[0] = self.at
+        self.soonest = self.times[self.at] if self.at < len(self.times) else NEVER
 
     def take(self, at_ns: int, names: list[str], assets: list[int]) -> None:
         """Add the causes and assets of an instant, and move on."""
@@ -217,12 +229,11 @@ def _arrivals(panel: Panel, wants: Wants) -> list[Cause]:
     causes = [_rows(f"rating:{kind}", panel.ratings[kind]) for kind in wants.ratings if kind in panel.ratings]
     causes += [_rows(f"signal:{kind}", panel.signals[kind]) for kind in wants.signals if kind in panel.signals]
     if wants.bars > 0 and not (causes and wants.every is not None):
-        there = ~np.isnan(panel.close)
-        if len(panel.names) == 1:
-            causes.append(
-                Cause("bar", panel.closes_ns, list(range(len(panel.closes_ns) + 1)), [0] * len(panel.closes_ns))
-            )
+        count = len(panel.names)
+        if panel.is_full:
+            causes.append(Cause("bar", panel.closes_ns, [], [], list(range(count))))
         else:
+            there = ~np.isnan(panel.close)
             time, asset = np.nonzero(there.T)
             causes.append(Cause.of("bar", panel.closes_ns[time], asset))
     return causes
@@ -230,7 +241,7 @@ def _arrivals(panel: Panel, wants: Wants) -> list[Cause]:
 
 def _between(cause: Cause, first_ns: int, last_ns: int) -> Cause:
     a, b = int(cause.at.searchsorted(first_ns)), int(cause.at.searchsorted(last_ns, side="right"))
-    return Cause(cause.name, cause.at[a:b], cause.starts[a : b + 1], cause.assets)
+    return Cause(cause.name, cause.at[a:b], cause.starts[a : b + 1], cause.assets, cause.common)
 
 
 def _period(at: Instants, period: int) -> Instants:

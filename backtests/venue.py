@@ -66,7 +66,12 @@ class TapeVenue:
         if not history.is_close or bar > self.last[number] or not self.is_dense[number]:
             return False
         mid = self.opens[number](bar)
-        price = tariff.price(mid if self.is_float else self.number(mid), side, terms)
+        if not self.is_float:
+            mid = self.number(mid)
+        if terms.tick is None:
+            price = mid * (tariff.up if side > 0 else tariff.down)
+        else:
+            price = tariff.price(mid, side, terms)
         cash, share = ledger.cash[terms.venue], tariff.fee
         if side > 0 and terms.fee_received:
             share = ledger.zero
@@ -86,8 +91,9 @@ class TapeVenue:
                 fee, fee_asset = quantity * tariff.fee, asset
                 change -= fee
         self.engine.dealt(asset, terms.venue, side, quantity, price, fee, fee_asset, why, at, spend)
-        self.log.at_once += 1
-        self.log.fills.append((bar, number, change, ledger.total_cash()))
+        log = self.log
+        log.at_once += 1
+        log.fills.append((bar, number, change, ledger.total_cash()))
         if self.on_fill is not None:
             self.on_fill(at)
         return True

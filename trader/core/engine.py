@@ -6,7 +6,7 @@ only the instant of what it handles. Each change of the book is written as the r
 
 # long: one class around one state; its parts call each other within one decision
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from math import inf
 
@@ -43,6 +43,7 @@ from trader.core.facts import (
     OrderPlaced,
     Refused,
     Row,
+    Still,
     StrategyFailed,
     TargetSet,
     TimerSet,
@@ -57,7 +58,7 @@ from trader.core.orders import CLOSED, FLYING, PART, Order
 from trader.core.risk import Denied, Facing, Gate
 from trader.core.routing import buy_at
 from trader.core.sizing import Missing, check, missing, spending
-from trader.core.strategy import NOTHING, Decision, Quote, Target, Units, Unknown, Wake
+from trader.core.strategy import NOTHING, STILL, Decision, Quote, Target, Units, Unknown, Wake
 from trader.core.view import Market, Strategy, View
 
 NOBODY = Wake((), (), ())
@@ -159,10 +160,22 @@ class Engine:
         at_ns = due(self.mount, self.wants, self.market.now_ns)
         return None if at_ns is None else from_ns(at_ns)
 
-    def decide(self, view: View, at_ns: int) -> Decision | None:
-        """Ask the strategy and carry out its decision; None when it raised."""
+    def decide(self, view: View, at_ns: int, later: Iterator[int] = iter(())) -> Decision | None:  # noqa: B008  # empty
+        """Ask the strategy and carry out its decision; None when it raised.
+
+        later: instants at which it is woken next for the same cause, moving the view along; it is asked there too as long
+        as it leaves everything as it is.
+        """
+        still: list[int] = []
         try:
             decision = self.strategy.decide(view)
+            if decision is STILL:
+                ask = self.strategy.decide
+                for after in later:
+                    still.append(at_ns)
+                    at_ns, decision = after, ask(view)
+                    if decision is not STILL:
+                        break
             targets = decision.targets
             for asset, wish in targets.items():
                 size = wish.size if wish.__class__ is Target else wish
@@ -173,6 +186,8 @@ class Engine:
             self.failure = error
             self.record.append((StrategyFailed, at_ns, self.mount.name, f"{type(error).__name__}: {error}"))
             return None
+        if still:
+            self.record.append((Still, still[0], self.mount.name, view.wake, still))
         mount, saw = self.mount, view.saw
         row = (Decided, at_ns, mount.name, view.wake.causes, decision.why, saw) if saw else (
             Woken, at_ns, mount.name, view.wake, decision
@@ -244,7 +259,8 @@ class Engine:
             by_weight, leaves = True, not size
         if leaves:
             target = NOTHING
-        self._note_target(asset, target, at_ns)
+        if book_target(mount, asset, target):
+            self._set(asset, target, at_ns)
         if spends and (not is_flat or working is not None):
             return
         if leaves and is_flat:
@@ -280,11 +296,14 @@ class Engine:
             book_lapse(mount, asset)
 
     def _note_target(self, asset: str, target: Target, at_ns: int) -> None:
-        mount = self.mount
-        if book_target(mount, asset, target):
-            self.record.append((TargetSet, at_ns, mount.name, asset, target.size, target.exits, target.why))
-            if target.exits:
-                self.exits_seen = True
+        if book_target(self.mount, asset, target):
+            self._set(asset, target, at_ns)
+
+    def _set(self, asset: str, target: Target, at_ns: int) -> None:
+        size, exits, _, why = target
+        self.record.append((TargetSet, at_ns, self.mount.name, asset, size, exits, why))
+        if exits:
+            self.exits_seen = True
 
     def _reviewed(self, asset: str, order: Missing, mark: Number, at_ns: int, *, equity: Number, why: str) -> bool:
         """Place what the limits leave of an order; reducing orders always pass."""

@@ -340,6 +340,10 @@ class Woken:
     """Heads a short row: a wake and its decision, which stand for a `Decided`."""
 
 
+class Still:
+    """Heads a short row: wakes for one cause at several instants, all of which left everything as it was."""
+
+
 class Dealt:
     """Heads a short row: an order that was placed, filled whole and closed at one instant, which stands for three facts."""
 
@@ -356,6 +360,10 @@ def in_full(rows: Iterable[Row]) -> Iterator[Row]:
         if row[0] is Woken:
             _, at, mount, wake, decision = row
             yield Decided, at, mount, wake.causes, decision.why  # type: ignore[attr-defined]
+        elif row[0] is Still:
+            _, _, mount, wake, instants = row
+            for at in instants:  # type: ignore[attr-defined]
+                yield Decided, at, mount, wake.causes, ""  # type: ignore[attr-defined]
         elif row[0] is Dealt:
             _, at, mount, number, asset, venue, side, quantity, spend, price, fee, fee_asset, why = row
             head, side = (at, mount, number, asset), SIDES[side]  # type: ignore[index]

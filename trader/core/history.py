@@ -136,6 +136,11 @@ class Panel:
             self.caches["full"] = [not np.isnan(row.sum()) or not np.isnan(row).any() for row in self.close]
         return self.caches["full"][asset]  # type: ignore[index,no-any-return]
 
+    @property
+    def is_full(self) -> bool:
+        """Whether every asset has a bar at every time of the grid."""
+        return all(self._is_full(asset) for asset in range(len(self.names)))
+
     def columns(self, asked: Sequence[Column], asset: int, max_age_ns: int) -> dict[Column, Floats]:
         """Those of the columns that stand on bars alone, at all closes of an asset that has every bar; made once."""
         if asset >= len(self.close) or not self._is_full(asset):
@@ -387,10 +392,10 @@ class History:
 
     def value(self, column: Column, asset: str, max_age_ns: int) -> float:
         """A column's value now, NaN when unknown; at closes it is read from a column computed once per panel."""
-        if not self.is_close:
-            return newest(column, self.panel.series(self.index[asset]), max_age_ns, self.now_ns)
         key = (id(column), asset, max_age_ns)  # hashing a column costs more than reading it; who is kept keeps its id
         kept = self._columns.get(key)
+        if not self.is_close:
+            return newest(column, self.panel.series(self.index[asset]), max_age_ns, self.now_ns)
         if kept is None:
             read = self.panel.column(column, self.index[asset], max_age_ns).item
             kept = self._columns[key] = (read, column)

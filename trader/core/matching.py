@@ -19,12 +19,13 @@ NONE: Floats = np.empty(0)
 class Tariff:
     """Costs in the numbers of one run."""
 
-    __slots__ = ("fee", "half_spread", "impact", "one", "participation")
+    __slots__ = ("down", "fee", "half_spread", "impact", "one", "participation", "up")
 
     def __init__(self, costs: Costs, number: Converter) -> None:
         self.one = number(1)
         self.fee = number(costs.fee)
         self.half_spread = number(costs.half_spread)
+        self.up, self.down = self.one + self.half_spread, self.one - self.half_spread
         self.impact = number(costs.impact) if costs.impact else None
         self.participation = None if costs.participation is None else number(costs.participation)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 from trader.core.exits import Exit
 from trader.core.instants import clock_time, duration
@@ -69,12 +69,12 @@ class Decision(NamedTuple):
     @classmethod
     def hold(cls, why: str = "") -> Self:
         """Leave every standing target as it is."""
-        return tuple.__new__(cls, (UNCHANGED, False, LEAVE, (), None, False, why))  # quicker than cls(...), and hot
+        return cls(UNCHANGED, why=why) if why else cast("Self", STILL)
 
     @classmethod
     def change(cls, targets: Mapping[str, Target | float | Quote | Units], why: str = "") -> Self:
         """State these targets; all others stand. A size of 0 leaves."""
-        return tuple.__new__(cls, (targets, False, LEAVE, (), None, False, why))
+        return tuple.__new__(cls, (targets, False, LEAVE, (), None, False, why))  # quicker than cls(...), and hot
 
     @classmethod
     def exactly(
@@ -90,6 +90,9 @@ class Decision(NamedTuple):
     def remember(self, memo: object) -> Self:
         """Keep a value that `view.memo` serves at later wakes, also after a restart."""
         return self._replace(memo=memo, remembers=True)
+
+
+STILL = Decision(UNCHANGED)
 
 
 @dataclass(frozen=True, slots=True)

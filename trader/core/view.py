@@ -208,7 +208,7 @@ class HoldingView:
 class View:
     """All a strategy can know now. Equity, cash and weights are the mount's."""
 
-    __slots__ = ("_equity", "_max_age_ns", "_mount", "_now_ns", "_seen", "_wants", "wake")
+    __slots__ = ("_equity", "_equity_ns", "_max_age_ns", "_mount", "_seen", "_wants", "now_ns", "wake")
     saw: ClassVar[str] = ""  # hashes of what was shown, where a witness keeps them
 
     def __init__(self, seen: Seen, mount: Mount, wants: Wants, now_ns: int, wake: Wake) -> None:
@@ -216,28 +216,25 @@ class View:
         self._mount = mount
         self._wants = wants
         self._max_age_ns = wants.max_age_ns
-        self._now_ns = now_ns
+        self.now_ns = now_ns  # the instant of this wake; a driver that makes many moves one view along
         self.wake = wake
-        self._equity: Number | None = None
-
-    def again(self, now_ns: int, wake: Wake) -> None:
-        """Show the next wake: a driver that makes many needs one view, which holds for the wake it is given for."""
-        self._now_ns, self.wake, self._equity = now_ns, wake, None
+        self._equity: Number = 0
+        self._equity_ns: int | None = None
 
     @property
     def now(self) -> datetime:
         """The instant of this wake, aware UTC."""
-        return from_ns(self._now_ns)
+        return from_ns(self.now_ns)
 
     @property
     def equity(self) -> Number:
         """Cash plus holdings at the last closed prices, in quote money."""
-        if self._equity is None:
+        if self._equity_ns != self.now_ns:
             ledger, mark = self._mount.ledger, self._seen.mark
             total, holdings = ledger.total_cash(), ledger.holdings
             for asset in ledger.held:
                 total += holdings[asset].quantity * mark(asset)
-            self._equity = total
+            self._equity, self._equity_ns = total, self.now_ns
         return self._equity
 
     @property
@@ -259,12 +256,12 @@ class View:
         """Fresh ratings of a kind that `Wants` lists; raises KeyError for another."""
         if kind not in self._wants.ratings:
             raise KeyError(f"rating {kind!r} is not in Wants(ratings={self._wants.ratings}); list it to read it")
-        return Ratings(self._seen, kind, self._now_ns, self._max_age_ns)
+        return Ratings(self._seen, kind, self.now_ns, self._max_age_ns)
 
     def knows(self, asset: str) -> bool:
         """Whether every wanted rating of the asset is fresh."""
         found = [self._seen.rating(kind, asset) for kind in self._wants.ratings]
-        return all(one is not None and self._now_ns - one[1] <= self._wants.max_age_ns for one in found)
+        return all(one is not None and self.now_ns - one[1] <= self._wants.max_age_ns for one in found)
 
     def signal(self, asset: str, kind: str | None = None) -> Signal | None:
         """The newest signal about an asset (of one kind, or of any that `Wants` lists)."""
@@ -281,6 +278,11 @@ class View:
     def value(self, column: "Column", asset: str) -> float:
         """The value of a declared column now, NaN when unknown."""
         return self._seen.value(column, asset, self._max_age_ns)
+
+    def holds(self, asset: str) -> bool:
+        """Whether anything is held of an asset; dust is nothing."""
+        holding = self._mount.ledger.holdings.get(asset)
+        return holding is not None and not holding.is_flat
 
     def holding(self, asset: str) -> HoldingView | None:
         """What is held of an asset; None when flat or dust."""
