@@ -36,7 +36,9 @@ class Plan:
         self.has_trail, self.trail = bool(trails), min(trails, default=None)
         stops, goals = ([one for one in self.priced if one[4] is is_stop] for is_stop in (True, False))
         # at most one stop and one goal, of the whole holding and its entry price: then one search says all about the hit
-        self.is_plain = len(stops) < 2 and len(goals) < 2 and all(e.share == 1 and of == "entry" for _, e, of, *_ in self.priced)
+        self.is_plain = (
+            len(stops) < 2 and len(goals) < 2 and all(e.share == 1 and of == "entry" for _, e, of, *_ in self.priced)
+        )
         self.stop, self.goal = stops[0] if stops else None, goals[0] if goals else None
 
     def levels(self, holding: Holding) -> list[tuple[int, Exit, Number]]:
@@ -59,8 +61,7 @@ class Plan:
                 continue
             at = float(entry * share if of else share)
             if is_stop:
-                if at > stop:
-                    stop = at
+                stop = max(stop, at)
             elif at < goal:
                 goal = at
         return stop, goal

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from backtests.checks import TapeError
-from trader.core.history import Panel
 from trader.core.instants import DAY, in_words
+from trader.core.panel import Panel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pandas as pd
 
-    from trader.core.history import Floats, Instants
+    from trader.core.panel import Floats, Instants
 
     Laid = tuple[list[str], Panel, list[str]]
 
@@ -137,16 +137,22 @@ def _grid(heads: Sequence[tuple[str, Instants, Path]]) -> About:
     gaps = [int(np.diff(at).min()) for _, at, _ in heads if len(at) > 1]
     step = min(gaps, default=DAY)
     if step <= 0:
-        raise TapeError("bars stand out of order or twice; sort by ts and drop duplicates: which copy is right is not for us to guess")
+        raise TapeError(
+            "bars stand out of order or twice; sort by ts and drop duplicates: which copy is right is not for us to guess"
+        )
     start, end = min(int(at[0]) for _, at, _ in heads), max(int(at[-1]) for _, at, _ in heads)
     for _, at, file in heads:
         if ((at - start) % step).any():
-            raise TapeError(f"{file}: its bars are not on the grid of the others, {in_words(step)} from {start} ns on; one folder, one timeframe")
+            raise TapeError(
+                f"{file}: its bars are not on the grid of the others, {in_words(step)} from {start} ns on; one folder, one timeframe"
+            )
     size = (end - start) // step + 1
     return About(start, step, size, math.ceil(size * SPARE))
 
 
-def _laid(file: Path, names: list[str], panel: Panel, report: list[str], store: Path, about: About, at: int) -> Row | None:
+def _laid(
+    file: Path, names: list[str], panel: Panel, report: list[str], store: Path, about: About, at: int
+) -> Row | None:
     """Write the bars of a file into its row; None where the grid has no place for them."""
     if len(names) != 1:
         raise TapeError(f"{file}: holds {len(names)} assets; a mapped folder has one per file")
@@ -199,8 +205,11 @@ def _opened(store: Path, about: About) -> Laid:
     if about.empty:  # instants without any bar are no instants of a tape; such columns are copied
         keep = np.ones(size, bool)
         keep[about.empty] = False
-        return names, Panel(names, opens[keep], about.step_ns, *(column[:, keep] for column in columns)), report
-    panel = Panel(names, opens, about.step_ns, *columns)
+        opens, columns = opens[keep], [column[:, keep] for column in columns]
+    opened, high, low, close, volume = columns
+    panel = Panel(names, opens, about.step_ns, opened, high, low, close, volume)
+    if about.empty:
+        return names, panel, report
     is_dense = [row.is_traded and row.asset not in holes for row in about.rows]
     panel.caches["full"] = [row.count == size for row in about.rows]
     panel.caches["spans"] = ([row.first for row in about.rows], [row.last for row in about.rows], is_dense)
@@ -212,7 +221,9 @@ def noted(holes: dict[str, int], ended: Sequence[str]) -> list[str]:
     notes = []
     if holes:
         worst = max(holes, key=lambda name: holes[name])
-        notes.append(f"gaps: {sum(holes.values())} bars missing in {len(holes)} assets, most in {worst} ({holes[worst]})")
+        notes.append(
+            f"gaps: {sum(holes.values())} bars missing in {len(holes)} assets, most in {worst} ({holes[worst]})"
+        )
     if ended:
         notes.append(f"ended before the tape does: {', '.join(ended[:8])}{' …' if len(ended) > 8 else ''}")
     return notes

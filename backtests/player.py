@@ -25,7 +25,6 @@ from trader.core.signals import MARKET
 from trader.core.strategy import Wake
 from trader.core.view import Strategy, View
 
-
 NOTHING_LATER: Iterator[int] = iter(())
 
 
@@ -84,7 +83,13 @@ class Player:
 
     def _run(self) -> None:
         fixed, conditions, mount, history, engine = self.fixed, self.conditions, self.mount, self.history, self.engine
-        armed, decided, delistings, pending, targets = self.armed, self.decided, self.delistings, self.pending, mount.targets
+        armed, decided, delistings, pending, targets = (
+            self.armed,
+            self.decided,
+            self.delistings,
+            self.pending,
+            mount.targets,
+        )
         panel = self.panel
         orders, timers, last_ns, arming = mount.orders, mount.timers, self.last_ns, self.arming
         lone = conditions if conditions is not None and conditions.alone else None
@@ -97,22 +102,28 @@ class Player:
                 at = self._sooner(at)
             if armed:
                 if arming.searched < at:
-                    arming.look(at if at < last_ns else last_ns)
-                if arming.soonest < at:
-                    at = arming.soonest
+                    arming.look(min(last_ns, at))
+                at = min(at, arming.soonest)
             if at > last_ns:
                 break
             history.seek(at)
             bar = history.bar
             if decided or delistings or (armed and arming.soonest == at):
                 self._before_wake(at, bar)
-            if lone is not None and lone.soonest == at and fixed.soonest != at and not (self.causes or timers or pending):
+            if (
+                lone is not None
+                and lone.soonest == at
+                and fixed.soonest != at
+                and not (self.causes or timers or pending)
+            ):
                 self._asked(at, bar, lone.alone[lone.is_held[0]])
                 lone.aim(0, at + 1, is_held=only in targets)
             elif fixed.alone is not None and fixed.soonest == at and not (self.causes or timers or pending):
                 fixed.pass_by()
                 is_quiet = panel.is_regular and bar >= self.all_listed and not (orders or decided or delistings)
-                later = self._later(min(arming.soonest, arming.searched) if armed else NEVER) if is_quiet else NOTHING_LATER
+                later = (
+                    self._later(min(arming.soonest, arming.searched) if armed else NEVER) if is_quiet else NOTHING_LATER
+                )
                 self._asked(at, bar, fixed.alone, later)
                 at = history.now_ns
                 fixed.pass_by(history.bar - bar)

@@ -149,8 +149,7 @@ class ByCondition:
         """Find the asset's next moment at or after an instant, given whether it has a standing target."""
         self.is_held[asset] = is_held
         begin = self.begins[asset]
-        if from_ns < begin:
-            from_ns = begin
+        from_ns = max(from_ns, begin)
         one = self.held[asset] if is_held else self.flat[asset]
         last, at = one.last, one.at
         while last[at] < from_ns:

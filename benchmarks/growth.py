@@ -30,7 +30,7 @@ def measured() -> dict[str, list[float]]:
         for share in SHARES:
             work = WORKS[title.split()[0]].scaled(share)
             tape, strategies = tape_of(work, make(work)), strategies_of(work, style)
-            times, _ = seconds(lambda w=work, t=tape, s=strategies: once(w, t, s, style), repeats)
+            times, _ = seconds(lambda w=work, t=tape, s=strategies, how=style: once(w, t, s, how), repeats)
             found.setdefault(title, []).append(min(times))
         ratios = ", ".join(f"{time / found[title][0]:.2f}" for time in found[title])
         print(f"{title:24} {' '.join(f'{time * 1e3:9.1f}' for time in found[title])} ms   x {ratios}", flush=True)
@@ -55,14 +55,22 @@ def svg(found: dict[str, list[float]]) -> str:
         y = at(0, 10.0**power).split(",")[1]
         parts.append(f'<line x1="{EDGE}" x2="{WIDTH - 3 * EDGE}" y1="{y}" y2="{y}" stroke="#dddddd"/>')
         parts.append(f'<text x="{EDGE - 8}" y="{y}" text-anchor="end" dy="4">{10.0**power:g} s</text>')
-    for number in range(4):
-        parts.append(f'<text x="{at(number, 10.0**low).split(",")[0]}" y="{HEIGHT - EDGE + 20}" text-anchor="middle">{2**number}x</text>')
+    parts += [
+        f'<text x="{at(number, 10.0**low).split(",")[0]}" y="{HEIGHT - EDGE + 20}" text-anchor="middle">{2**number}x</text>'
+        for number in range(4)
+    ]
     for (title, times), colour in zip(found.items(), COLOURS, strict=True):
-        line, straight = (" ".join(at(i, t) for i, t in enumerate(ts)) for ts in (times, [times[-1] / 2 ** (3 - i) for i in range(4)]))
+        line, straight = (
+            " ".join(at(i, t) for i, t in enumerate(ts)) for ts in (times, [times[-1] / 2 ** (3 - i) for i in range(4)])
+        )
         x, y = at(3, times[-1]).split(",")
-        parts.append(f'<polyline points="{straight}" fill="none" stroke="{colour}" stroke-dasharray="3 4" opacity="0.6"/>')
+        parts.append(
+            f'<polyline points="{straight}" fill="none" stroke="{colour}" stroke-dasharray="3 4" opacity="0.6"/>'
+        )
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{float(x) + 8}" y="{y}" dy="4" fill="{colour}">{title}, x {times[-1] / times[0]:.1f}</text>')
+        parts.append(
+            f'<text x="{float(x) + 8}" y="{y}" dy="4" fill="{colour}">{title}, x {times[-1] / times[0]:.1f}</text>'
+        )
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

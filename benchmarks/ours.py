@@ -28,7 +28,9 @@ def tape_of(work: Work, data: dict[str, np.ndarray]) -> Tape:
     if "rating" in data:
         days = START_NS + DAY_BARS * work.step_ns * np.arange(len(data["rating"]))
         known = np.repeat(days + HOUR, work.assets)
-        said = _said(np.tile(names, len(days)), "trader_grade", np.repeat(days, work.assets), known, data["rating"].ravel())
+        said = _said(
+            np.tile(names, len(days)), "trader_grade", np.repeat(days, work.assets), known, data["rating"].ravel()
+        )
         return Tape.from_frames(bars, said)
     if "state" in data:
         at = np.flatnonzero(np.diff(data["state"])) + 1
@@ -94,7 +96,8 @@ def count_calls(work: Work, tape: Tape, strategies: list[Strategy]) -> int:
     kind.decide = counted
     try:
         wakes = sum(
-            len(replay(one, tape, cash=work.cash, costs=Costs(fee=work.fee, half_spread=0.0)).decided) for one in strategies
+            len(replay(one, tape, cash=work.cash, costs=Costs(fee=work.fee, half_spread=0.0)).decided)
+            for one in strategies
         )
     finally:
         kind.decide = plain

@@ -94,7 +94,7 @@ def agreement(line: dict, expected: dict[str, tuple[float, int]]) -> str:
 
 def race(title: str, share: float, rounds: int, *, with_peers: bool) -> list[dict]:
     """All who run a workload, in turns; ours first."""
-    name = title.split()[0]
+    name = title.split(maxsplit=1)[0]
     ours, theirs = RACES[title]
     expected = plain(WORKS[name].scaled(share), make(WORKS[name].scaled(share)))
     entries = [(sys.executable, "ours.py", ours, REPEATS[name], "ours")]
@@ -138,8 +138,16 @@ def first_result() -> float:
 
 def machine() -> dict[str, str]:
     """What was measured on."""
-    model = next((row.split(":")[1].strip() for row in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in row), "?")
-    return {"processor": model, "cores": str(os.cpu_count()), "python": platform.python_version(), "numpy": np.__version__}
+    model = next(
+        (row.split(":")[1].strip() for row in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in row),
+        "?",
+    )
+    return {
+        "processor": model,
+        "cores": str(os.cpu_count()),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
 
 
 def table(rows: list[dict]) -> str:
@@ -178,10 +186,15 @@ def main() -> None:
     rows = []
     for title in asked.only.split(","):
         rows += race(title, asked.share, asked.rounds, with_peers=not asked.no_peers)
-        print(f"{title}: " + ", ".join(f"{r['peer']} {r['best_s']:.4g}" for r in rows if r["workload"] == title), file=sys.stderr)
+        print(
+            f"{title}: " + ", ".join(f"{r['peer']} {r['best_s']:.4g}" for r in rows if r["workload"] == title),
+            file=sys.stderr,
+        )
     start, where = first_result(), machine()
     print(table(rows), verdicts(rows), sep="\n\n")
-    print(f"\nFrom starting Python to the first result: {start:.2f} s. " + ", ".join(f"{k} {v}" for k, v in where.items()))
+    print(
+        f"\nFrom starting Python to the first result: {start:.2f} s. " + ", ".join(f"{k} {v}" for k, v in where.items())
+    )
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps({"machine": where, "first_result_s": start, "rows": rows}, indent=1) + "\n")
 

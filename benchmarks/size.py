@@ -36,7 +36,9 @@ def write(folder: Path, assets: int, bars: int, step: int, *, only: int | None =
         columns = walk(np.random.default_rng(asset), bars + 86_400_000_000_000 // step, 0.006, 100.0)
         opened, high, low, close, volume = (column[:bars] for column in columns)
         name = f"A{asset:03d}/USDT"
-        frame = pd.DataFrame({"ts": at, "asset": name, "open": opened, "high": high, "low": low, "close": close, "volume": volume})
+        frame = pd.DataFrame(
+            {"ts": at, "asset": name, "open": opened, "high": high, "low": low, "close": close, "volume": volume}
+        )
         frame.to_parquet(folder / f"{name.replace('/', '-')}.parquet", index=False)
 
 

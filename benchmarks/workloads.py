@@ -167,7 +167,7 @@ def sweep(work, data, *, same_bar: bool = True) -> tuple[float, int]:
     total, fills = 0.0, 0
     for enter, leave in zip(*work.thresholds(), strict=True):
         ins, outs = np.flatnonzero(data["rating"] >= enter).tolist(), np.flatnonzero(data["rating"] <= leave).tolist()
-        cash, day, end = work.cash, 0, None
+        cash, day = work.cash, 0
         while (at := bisect_left(ins, day)) < len(ins):
             day = ins[at]
             held = cash / (opens[day * DAY_BARS + 1] * (1 + work.fee))
@@ -176,9 +176,9 @@ def sweep(work, data, *, same_bar: bool = True) -> tuple[float, int]:
             at = bisect_left(outs, day + 1)
             left = outs[at] * DAY_BARS + 1 if at < len(outs) else work.bars
             if left <= hit and left < work.bars:
-                price, end, day = opens[left], left, outs[at] + 1
+                price, day = opens[left], outs[at] + 1
             elif hit < work.bars:
-                end, day = hit, -(-hit // DAY_BARS) if same_bar or hit % DAY_BARS else hit // DAY_BARS + 1
+                day = -(-hit // DAY_BARS) if same_bar or hit % DAY_BARS else hit // DAY_BARS + 1
             else:
                 cash = held * float(closes[-1])
                 break

@@ -22,8 +22,12 @@ class SmaCross:
     size: Size = 0.98
     exits: tuple[Exit, ...] = ()
     band: float = 0.0
-    every_bar: bool = False  # asked at every close rather than where the averages say otherwise: slower, the same trades
-    lead: Column = field(init=False, repr=False, compare=False)  # derived from the parameters, kept because they are hot
+    every_bar: bool = (
+        False  # asked at every close rather than where the averages say otherwise: slower, the same trades
+    )
+    lead: Column = field(
+        init=False, repr=False, compare=False
+    )  # derived from the parameters, kept because they are hot
     place: Target = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

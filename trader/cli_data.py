@@ -102,7 +102,7 @@ async def _one(  # one market's history, in the venue's own portions
     step = step_of(timeframe)
     oldest, newest = catalog.oldest(name, timeframe, symbol), catalog.newest(name, timeframe, symbol)
     at = newest + step if newest is not None and oldest is not None and oldest <= begin + step else begin
-    came: "list[Row]" = []
+    came: list[Row] = []
     try:
         while at + step <= end:
             rows = await _asked(venue, symbol, timeframe, at)

@@ -9,7 +9,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ["TQDM_DISABLE"] = "1"
 warnings.filterwarnings("ignore")
 
-import numpy as np
 import pandas as pd
 from backtesting import Backtest, Strategy
 from timing import asked, seconds, tell

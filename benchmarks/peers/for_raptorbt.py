@@ -37,7 +37,7 @@ def averages():
 class Crossing(raptorbt.Strategy):
     """Asked at every bar; the averages are computed before."""
 
-    def on_start(self, ctx):
+    def on_start(self, ctx):  # noqa: ARG002  # its signature
         fast, slow = averages()
         self.over, self.under = (fast > slow).tolist(), (fast < slow).tolist()
 

@@ -87,7 +87,9 @@ def test_a_sweep_evaluates_each_condition_and_searches_each_exit_once():
     pairs = work.thresholds()
     conditions = len(np.unique(pairs[0])) + len(np.unique(pairs[1]))
     assert conditions < kept <= conditions + work.bars // 24
-    once_more = [replay(one, tape, cash=work.cash, costs=Costs(fee=work.fee, half_spread=0)) for one in strategies_of(work, "")]
+    once_more = [
+        replay(one, tape, cash=work.cash, costs=Costs(fee=work.fee, half_spread=0)) for one in strategies_of(work, "")
+    ]
     assert len(tape.panel.shelf) == kept
     assert sum(one.n_fills for one in once_more) == plain(work, make(work))[""][1]
 
@@ -105,7 +107,9 @@ def test_the_shelf_is_bounded():
 def test_a_changed_tape_shares_nothing_with_the_old():
     days = pd.date_range("2024-01-01", periods=40, freq="1D", tz="UTC")
     prices = np.full(40, 100.0)
-    bars = pd.DataFrame({"ts": days, "asset": "A", "open": prices, "high": 101.0, "low": 99.0, "close": prices, "volume": 1.0})
+    bars = pd.DataFrame(
+        {"ts": days, "asset": "A", "open": prices, "high": 101.0, "low": 99.0, "close": prices, "volume": 1.0}
+    )
     values = np.where(np.arange(40) % 10 < 5, 80.0, 20.0)
     said = pd.DataFrame({"asset": "A", "kind": "trader_grade", "as_of": days, "known_at": days, "value": values})
     tape = Tape.from_frames(bars, said)
@@ -130,7 +134,8 @@ def test_runs_that_hold_alike_share_a_search_and_get_their_own_exits():
     work = small("W3")
     tape = tape_of(work, make(work))
     whole, half = (
-        RatingBand(60.0, 10.0, size=0.5, exits=(FallBy(0.1, share=share), RiseBy(0.25, share=share))) for share in (1.0, 0.5)
+        RatingBand(60.0, 10.0, size=0.5, exits=(FallBy(0.1, share=share), RiseBy(0.25, share=share)))
+        for share in (1.0, 0.5)
     )
     alone = []
     for strategy in (whole, half):

@@ -11,6 +11,7 @@ import pytest
 from backtests import Tape, replay
 from tests.proofs.lineup import EXITS, STRATEGIES, build, world
 from trader import Decision, Target, Wants
+from trader.core import conditions
 from trader.core import history as served
 
 UNTIL = (pd.Timestamp("2024-02-12", tz="UTC"), pd.Timestamp("2024-04-23", tz="UTC"))
@@ -115,7 +116,9 @@ class ColumnsAhead(served.History):
 
     def value(self, column, asset, max_age_ns):
         at = min(self.bar + 1, self.panel.size - 1)
-        return float(served.values(column, self.panel.series(self.index[asset]), max_age_ns, self.panel.closes_ns)[at])
+        return float(
+            conditions.values(column, self.panel.series(self.index[asset]), max_age_ns, self.panel.closes_ns)[at]
+        )
 
 
 def test_the_honest_double_passes():

@@ -178,7 +178,7 @@ class Engine:
                         break
             targets = decision.targets
             for asset, wish in targets.items():
-                size = wish.size if wish.__class__ is Target else wish
+                size = wish.size if isinstance(wish, Target) else wish
                 if size is not self.sound and (size.__class__ is not float or not 0.0 <= size < inf):
                     check(asset, size)
                     self.sound = size
@@ -203,7 +203,7 @@ class Engine:
         if closes_others:
             self._close_others(decision, view, at_ns)
         for asset, wish in targets.items():
-            target = wish if wish.__class__ is Target else Target(wish) if wish else NOTHING
+            target = wish if isinstance(wish, Target) else Target(wish) if wish else NOTHING
             self.state(asset, target, at_ns, view)
         return decision
 
