@@ -83,15 +83,9 @@ class Player:
 
     def _run(self) -> None:
         fixed, conditions, mount, history, engine = self.fixed, self.conditions, self.mount, self.history, self.engine
-        armed, decided, delistings, pending, targets = (
-            self.armed,
-            self.decided,
-            self.delistings,
-            self.pending,
-            mount.targets,
-        )
-        panel = self.panel
-        orders, timers, last_ns, arming = mount.orders, mount.timers, self.last_ns, self.arming
+        armed, decided, delistings, pending = self.armed, self.decided, self.delistings, self.pending
+        panel, arming, last_ns = self.panel, self.arming, self.last_ns
+        orders, timers, targets = mount.orders, mount.timers, mount.targets
         lone = conditions if conditions is not None and conditions.alone else None
         steps, only = 0, self.names[0]
         while True:
@@ -103,27 +97,22 @@ class Player:
             if armed:
                 if arming.searched < at:
                     arming.look(min(last_ns, at))
-                at = min(at, arming.soonest)
+                at = min(at, arming.soonest)  # min() costs a call, at each step
             if at > last_ns:
                 break
             history.seek(at)
             bar = history.bar
             if decided or delistings or (armed and arming.soonest == at):
                 self._before_wake(at, bar)
-            if (
-                lone is not None
-                and lone.soonest == at
-                and fixed.soonest != at
-                and not (self.causes or timers or pending)
-            ):
+            is_more = self.causes or timers or pending
+            if lone is not None and lone.soonest == at and fixed.soonest != at and not is_more:
                 self._asked(at, bar, lone.alone[lone.is_held[0]])
                 lone.aim(0, at + 1, is_held=only in targets)
-            elif fixed.alone is not None and fixed.soonest == at and not (self.causes or timers or pending):
+            elif fixed.alone is not None and fixed.soonest == at and not is_more:
                 fixed.pass_by()
                 is_quiet = panel.is_regular and bar >= self.all_listed and not (orders or decided or delistings)
-                later = (
-                    self._later(min(arming.soonest, arming.searched) if armed else NEVER) if is_quiet else NOTHING_LATER
-                )
+                before = min(arming.soonest, arming.searched) if armed else NEVER
+                later = self._later(before) if is_quiet else NOTHING_LATER
                 self._asked(at, bar, fixed.alone, later)
                 at = history.now_ns
                 fixed.pass_by(history.bar - bar)

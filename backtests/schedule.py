@@ -6,6 +6,7 @@ Found from columns in one pass per tape; the replay only compares instants. The 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -142,6 +143,7 @@ class ByCondition:
         self.is_held = [False] * self.size
         self.next = [NEVER] * self.size
         self.soonest = NEVER
+        self.queue: list[tuple[int, int]] = []  # moments and assets; what was aimed anew since stays until it comes up
         for asset in range(self.size):
             self.aim(asset, self.begins[asset], is_held=False)
 
@@ -149,7 +151,7 @@ class ByCondition:
         """Find the asset's next moment at or after an instant, given whether it has a standing target."""
         self.is_held[asset] = is_held
         begin = self.begins[asset]
-        from_ns = max(from_ns, begin)
+        from_ns = begin if from_ns < begin else from_ns  # noqa: FURB136  # max() costs a call, and this is hot
         one = self.held[asset] if is_held else self.flat[asset]
         last, at = one.last, one.at
         while last[at] < from_ns:
@@ -161,11 +163,29 @@ class ByCondition:
         if self.has_any:
             found = min(found, self.any[asset].seek(from_ns))
         self.next[asset] = found
-        self.soonest = found if self.size == 1 else min(self.next)
+        if self.size == 1:
+            self.soonest = found
+            return
+        heappush(self.queue, (found, asset))
+        self._look_up()
+
+    def _look_up(self) -> None:
+        """Drop what was aimed anew since, and see what is soonest."""
+        queue, due = self.queue, self.next
+        while queue and queue[0][0] != due[queue[0][1]]:
+            heappop(queue)
+        self.soonest = queue[0][0] if queue else NEVER
 
     def take(self, at_ns: int, names: list[str], assets: list[int]) -> list[int]:
         """Add the causes and assets of an instant; returns the assets, which must be aimed again."""
-        mine = [asset for asset, due in enumerate(self.next) if due == at_ns]
+        mine = [0]
+        if self.size > 1:
+            found, queue = set[int](), self.queue
+            while queue and queue[0][0] <= at_ns:
+                asset = heappop(queue)[1]
+                if self.next[asset] == at_ns:
+                    found.add(asset)
+            mine = sorted(found)
         for asset in mine:
             name, one = ("when_held", self.held) if self.is_held[asset] else ("when_flat", self.flat)
             if name not in names and (not self.has_any or one[asset].seek(at_ns) == at_ns):

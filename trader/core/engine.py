@@ -54,6 +54,7 @@ from trader.core.facts import (
 from trader.core.feed import Feed
 from trader.core.instants import from_ns, to_ns
 from trader.core.instruments import Converter, Number, Terms
+from trader.core.ledger import book_fill
 from trader.core.orders import CLOSED, FLYING, PART, Order
 from trader.core.risk import Denied, Facing, Gate
 from trader.core.routing import buy_at
@@ -379,7 +380,11 @@ class Engine:
         self.record.append(
             (Dealt, at_ns, mount.name, number, asset, venue, side, quantity, spend, price, fee, fee_asset, why)
         )
-        book_dealt(mount, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
+        if side > 0:
+            book_fill(mount.ledger, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
+            mount.touched.append(asset)
+        else:
+            book_dealt(mount, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
 
     def exit_dealt(
         self, asset: str, number: int, exit_: Exit, level: Number, at_ns: int, quantity: Number, price: Number, fee: Number

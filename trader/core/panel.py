@@ -103,8 +103,12 @@ class Panel:
         columns = [self.open[asset], self.high[asset], self.low[asset], self.close[asset], self.volume[asset]]
         if self._is_full(asset):
             return BarColumns(self.closes_ns, *columns)
-        there = ~np.isnan(columns[3])
-        return BarColumns(self.closes_ns[there], *(column[there] for column in columns))
+        first, last = (side[asset] for side in self.spans()[:2])
+        between = slice(first, last + 1)
+        there = ~np.isnan(columns[3][between])
+        if there.all():  # nothing is missing between its first and its last: no copy
+            return BarColumns(self.closes_ns[between], *(column[between] for column in columns))
+        return BarColumns(self.closes_ns[between][there], *(column[between][there] for column in columns))
 
     @property
     def closes_ns(self) -> Instants:
