@@ -124,10 +124,15 @@ def race(title: str, share: float, rounds: int, *, with_peers: bool) -> list[dic
 
 def first_result() -> float:
     """Wall seconds from starting Python to the first result of a small backtest, best of five."""
-    code = (
-        "from backtests.sample import sample_tape\nfrom backtests import replay\nfrom strategies import TopRated\n"
-        "print(replay(TopRated(kind='derived_trader'), sample_tape()).final_equity)"
-    )
+    code = """
+import numpy, pandas
+from backtests import Tape, replay
+from strategies import SmaCross
+close = 100 + numpy.cumsum(numpy.random.default_rng(1).normal(0, 1, 1_000))
+days = pandas.date_range("2022-01-01", periods=1_000, freq="1D", tz="UTC")
+bars = {"ts": days, "asset": "A", "open": close, "high": close + 1, "low": close - 1, "close": close, "volume": 1.0}
+print(replay(SmaCross(10, 30), Tape.from_frames(pandas.DataFrame(bars))).final_equity)
+"""
     times = []
     for _ in range(5):
         begin = time.perf_counter()
