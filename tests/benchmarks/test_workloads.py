@@ -144,3 +144,19 @@ def test_runs_that_hold_alike_share_a_search_and_get_their_own_exits():
     tape.panel.forget()
     assert [replay(strategy, tape).facts() for strategy in (whole, half, whole)] == [*alone, alone[0]]
     assert [replay(strategy, tape).facts() for strategy in (half, whole)] == alone[::-1]
+
+
+def test_an_exit_in_the_bar_that_ends_now_leaves_room_for_the_rating_that_comes_now():
+    days, hours = (
+        pd.date_range("2024-01-01", periods=count, freq=freq, tz="UTC") for count, freq in ((2, "1D"), (48, "1h"))
+    )
+    low = np.where(np.arange(48) == 24, 80.0, 99.5)
+    bars = pd.DataFrame(
+        {"ts": hours, "asset": "A", "open": 100.0, "high": 100.5, "low": low, "close": 100.0, "volume": 1.0}
+    )
+    known = days + pd.Timedelta(hours=1)
+    said = pd.DataFrame({"asset": "A", "kind": "trader_grade", "as_of": days, "known_at": known, "value": 90.0})
+    result = replay(RatingBand(70, 50, size=0.5, exits=(FallBy(0.1),)), Tape.from_frames(bars, said), costs=Costs(0, 0))
+    assert [(str(at)[:13], side) for at, side in zip(result.fills["at"], result.fills["side"], strict=True)] == [
+        ("2024-01-01 01", "buy"), ("2024-01-02 01", "sell"), ("2024-01-02 01", "buy"),
+    ]  # fmt: skip

@@ -69,4 +69,4 @@ def test_asked_always_it_trades_as_where_the_averages_turn():
     often, seldom = (both(SmaCross(4, 11, size=0.2, every_bar=every), bars, **PLAIN)[1] for every in (True, False))
     assert often.fills.equals(seldom.fills)
     assert len(often.decided) == len(bars) > len(seldom.decided)
-    assert [fact for fact in often.facts() if type(fact).__name__ == "Decided"][0].causes == ("bar",)
+    assert next(fact for fact in often.facts() if type(fact).__name__ == "Decided").causes == ("bar",)
