@@ -116,8 +116,10 @@ def test_a_changed_tape_shares_nothing_with_the_old():
     strategy = RatingBand(70, 50, size=0.5)
     assert replay(strategy, tape).n_fills == 8
     quiet = tape.retold(lambda _, rows: changed(rows, value=np.full(len(rows.value), 60.0)))
-    assert replay(strategy, quiet).n_fills == 0
+    assert replay(strategy, quiet).decided == []
     assert replay(strategy, tape).n_fills == 8
+    loud = quiet.retold(lambda _, rows: changed(rows, value=values))
+    assert replay(strategy, loud).n_fills == 8
 
 
 def test_a_shared_column_cannot_be_changed():
