@@ -10,7 +10,7 @@ import numpy as np
 from backtests.schedule import NEVER
 from trader.core.book import book_bar
 from trader.core.exits import PRICE_EXITS, STOPS, Above, After, Below, Exit, TrailBy
-from trader.core.history import Floats, History, Panel, datums
+from trader.core.history import History, Panel, datums
 from trader.core.instants import duration
 from trader.core.instruments import Converter, Number, plainly
 from trader.core.ledger import Holding
@@ -70,10 +70,10 @@ class Plan:
 class Armed:
     """The price exits of one holding, with the search for the first bar that hits them."""
 
-    __slots__ = ("at", "high", "low", "peak", "plan", "search")
+    __slots__ = ("at", "peak", "plan", "search")
 
-    def __init__(self, at: int, plan: Plan, search: Search, peak: float, low: Floats, high: Floats) -> None:
-        self.at, self.plan, self.search, self.peak, self.low, self.high = at, plan, search, peak, low, high
+    def __init__(self, at: int, plan: Plan, search: Search, peak: float) -> None:
+        self.at, self.plan, self.search, self.peak = at, plan, search, peak
 
 
 class Arming:
@@ -98,7 +98,7 @@ class Arming:
             search = armed.search
             if search.hit < 0 and search.clean < upto:
                 end = min(max(upto, search.clean + search.chunk), best + 1, panel.size)
-                search.look(armed.low, armed.high, panel.high[armed.at], end)
+                search.look(*panel.searchable(armed.at), panel.high[armed.at], end)
             if search.hit < 0:
                 clean = min(clean, search.clean)
             elif search.hit < best:
@@ -166,16 +166,19 @@ class Arming:
         if plan.priced:
             index, peak = self.history.index[asset], float(holding.peak)
             stop, goal = plan.nearest(holding)
-            low, high = self.panel.searchable(index)
+            found: Search | None = None
             if plan.has_trail:
-                search = Search(live_bar, stop, goal, plan.trail, peak)
+                found = Search(live_bar, stop, goal, plan.trail, peak)
             else:  # runs that hold alike share one search, which goes on where the last stopped
                 key = index, live_bar, stop, goal
-                search = self.panel.shelf.get(key) or self.panel.shelf.put(
-                    key, Search(live_bar, stop, goal, None, peak), SEARCH_BYTES
-                )
-            armed[asset] = Armed(index, plan, search, peak, low, high)
-            self.searched = -1
+                found = self.panel.shelf.get(key)
+                if found is None:
+                    found = self.panel.shelf.put(key, Search(live_bar, stop, goal, None, peak), SEARCH_BYTES)
+            armed[asset] = Armed(index, plan, found, peak)
+            if len(armed) == 1 and found.hit >= 0:
+                self.soonest, self.searched = self._close(found.hit), NEVER
+            else:
+                self.searched = -1
 
     def _due_of(self, asset: str, exit_: Exit, from_ns: int, opened_ns: int) -> int:
         """When a decided exit is due; an `After` already overdue when stated, at once."""
