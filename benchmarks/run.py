@@ -3,7 +3,7 @@
 python benchmarks/run.py [--only W1,W4] [--rounds 2] [--share 1.0] [--no-peers] [--json build/bench/bench.json]
 
 Each figure is the best processor time of all repeats, in a process of its own; rounds alternate between all of them, so that a
-noisy minute falls on everybody. Peers are installed into environments of their own under build/peers; what cannot be installed
+noisy minute falls on everybody; what takes over ten seconds runs in the first only. Peers are installed into environments of their own under build/peers; what cannot be installed
 is named with the figure that was once recorded, and marked so. Loading data, imports and compilation are not counted.
 """
 
@@ -104,7 +104,7 @@ def race(title: str, share: float, rounds: int, *, with_peers: bool) -> list[dic
     found: dict[int, dict] = {}
     for number in range(rounds):
         for at, (python, script, style, repeats, peer) in enumerate(entries):
-            is_slow = at in found and found[at]["best_s"] * repeats > 60
+            is_slow = at in found and found[at]["best_s"] * repeats > 10
             if number and is_slow:
                 continue
             line = timed(python, script, name, share, repeats=repeats, style=style)

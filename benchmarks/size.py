@@ -8,7 +8,6 @@ of minutes. Each step is a process of its own. Needs 6 GB under build/.
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import numpy as np
+from timing import peak_mb
 from workloads import HOUR, MINUTE, START_NS, walk
 
 BUILD = Path(__file__).parents[1] / "build" / "bench" / "size"
@@ -61,7 +61,7 @@ def step_of(name: str, folder: Path) -> None:
     end = time.perf_counter()
     print(json.dumps({
         "import_s": imported - begin, "open_s": opened - imported, "replay_s": end - opened, "fills": fills, "bars": int(tape.close.size),
-        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "has_pandas": "pandas" in sys.modules,
+        "rss_mb": peak_mb(), "has_pandas": "pandas" in sys.modules,
     }))  # fmt: skip
 
 
