@@ -199,9 +199,10 @@ class History:
         """A column's value now, NaN when unknown; at closes it is read from a column computed once per panel."""
         key = (id(column), asset, max_age_ns)  # hashing a column costs more than reading it; who is kept keeps its id
         kept = self._columns.get(key)
+        if kept is not None and self.is_close:
+            return kept[0](self.bar)
         if not self.is_close:
             return newest(column, self.panel.series(self.index[asset]), max_age_ns, self.now_ns)
-        if kept is None:
-            read = self.panel.column(column, self.index[asset], max_age_ns).item
-            kept = self._columns[key] = (read, column)
-        return kept[0](self.bar)
+        read = self.panel.column(column, self.index[asset], max_age_ns).item
+        self._columns[key] = (read, column)
+        return read(self.bar)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from trader.core.exits import Exit
 from trader.core.instants import clock_time, duration
@@ -69,7 +69,7 @@ class Decision(NamedTuple):
     @classmethod
     def hold(cls, why: str = "") -> Self:
         """Leave every standing target as it is."""
-        return cls(UNCHANGED, why=why) if why else cast("Self", STILL)
+        return cls(UNCHANGED, why=why) if why else STILL  # type: ignore[return-value]  # cast() would be a call
 
     @classmethod
     def change(cls, targets: Mapping[str, Target | float | Quote | Units], why: str = "") -> Self:
