@@ -9,7 +9,7 @@ VENUE ?= gate
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run backtest test check format notebook mutants bench latency lock clean
+.PHONY: help run backtest test check format notebook mutants bench growth size latency lock clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -46,9 +46,14 @@ mutants: $(VENV)/dev.stamp  ## break the code on purpose, once per tests/mutants
 latency: $(VENV)/dev.stamp  ## from a signal to the order on the wire, beside a bare ccxt call; needs mosquitto
 	$(BIN)/python benchmarks/live_latency.py
 
-bench: $(VENV)/dev.stamp  ## the speed of a replay, see benchmarks/
-	@if [ ! -f benchmarks/run.py ]; then echo "no benchmarks/run.py in this tree" >&2; exit 3; fi
+bench: $(VENV)/dev.stamp  ## our replay and its peers beside each other, see docs/performance.md; peers go into build/peers
 	$(BIN)/python benchmarks/run.py
+
+growth: $(VENV)/dev.stamp  ## the time of a replay over the size of its data, as a plot in docs/
+	$(BIN)/python benchmarks/growth.py
+
+size: $(VENV)/dev.stamp  ## tapes of many bars: time to open, memory
+	$(BIN)/python benchmarks/size.py
 
 # No index address, no path and no annotation in either file: only names, versions, markers and hashes.
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \

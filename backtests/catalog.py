@@ -42,13 +42,17 @@ class Catalog:
 
     def newest(self, venue: str, timeframe: str, symbol: str) -> datetime | None:
         """When the newest bar there opened."""
-        found = self.read(venue, timeframe, symbol)
+        found = self._heads(venue, timeframe, symbol)
         return None if found.empty else found["ts"].iloc[-1].to_pydatetime()
 
     def oldest(self, venue: str, timeframe: str, symbol: str) -> datetime | None:
         """When the oldest bar there opened."""
-        found = self.read(venue, timeframe, symbol)
+        found = self._heads(venue, timeframe, symbol)
         return None if found.empty else found["ts"].iloc[0].to_pydatetime()
+
+    def _heads(self, venue: str, timeframe: str, symbol: str) -> pd.DataFrame:
+        path = self.path(venue, timeframe, symbol)
+        return pd.read_parquet(path, columns=["ts"]) if path.exists() else pd.DataFrame(columns=COLUMNS)
 
     def add(self, venue: str, timeframe: str, symbol: str, rows: Sequence[Row]) -> int:
         """Add bars; one that is there already is replaced by the newer reading. Returns how many bars there are now."""
@@ -66,7 +70,7 @@ class Catalog:
 
     def gaps(self, venue: str, timeframe: str, symbol: str, step: timedelta) -> list[Gap]:
         """Where bars are missing between the first and the last."""
-        opens = self.read(venue, timeframe, symbol)["ts"]
+        opens = self._heads(venue, timeframe, symbol)["ts"]
         found = []
         for before, after in pairwise(opens):
             missing = round((after - before) / step) - 1

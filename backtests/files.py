@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from backtests.checks import TapeError
+from backtests.checks import TapeError, column_ns, need
+from trader.core.history import Instants
 
 READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
     ".parquet": pd.read_parquet,
@@ -35,6 +36,18 @@ def read_frame(path: Path) -> pd.DataFrame:
         ) from error
     except (OSError, ValueError) as error:
         raise TapeError(f"{path}: cannot be read: {error}") from error
+
+
+def read_heads(path: Path) -> tuple[str, Instants]:
+    """The asset of a file of candles and when its bars open, in ns UTC."""
+    try:
+        frame = pd.read_parquet(path, columns=["ts", "asset"]) if path.suffix == ".parquet" else read_frame(path)
+    except (ImportError, OSError, ValueError):
+        frame = read_frame(path)  # says what is wrong
+    need(frame, ("ts", "asset"), str(path))
+    if not len(frame):
+        raise TapeError(f"{path}: holds no bars; remove it")
+    return str(frame["asset"].iloc[0]), column_ns(frame, "ts", str(path))
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:

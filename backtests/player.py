@@ -7,23 +7,25 @@ nothing. It may look ahead in its own columns to find the next exit; what it fin
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from backtests.arming import Arming
-from backtests.schedule import ByCondition, Fixed
+from backtests.schedule import NEVER, ByCondition, Fixed
 from backtests.venue import TapeVenue
 from trader.core.book import Mount
 from trader.core.engine import Engine
-from trader.core.exits import STOPS, Exit
+from trader.core.exits import Exit
 from trader.core.history import LONG_AGO, History, Panel
 from trader.core.instruments import Converter, Number, plainly
-from trader.core.matching import Tariff, hits, level
+from trader.core.matching import Tariff
 from trader.core.orders import CLOSED, sells_first
 from trader.core.signals import MARKET
-from trader.core.strategy import Decision, Wake
+from trader.core.strategy import Wake
 from trader.core.view import Strategy, View
+
+NOTHING_LATER: Iterator[int] = iter(())
 
 
 class StrategyError(ValueError):
@@ -46,18 +48,18 @@ class Player:
         wants = engine.wants
         self.wants = wants
         self.names = [*panel.names, MARKET]
-        self.fixed = Fixed(panel, wants, self.first_ns, self.last_ns)
+        self.fixed = Fixed(panel, wants, self.first_ns, self.last_ns, self.names)
         self.conditions = ByCondition(panel, wants, self.first_ns, self.names) if wants.conditions else None
         self.due: dict[int, int] = {}  # order -> bar at whose open it may fill
         self.delistings = sorted((at, name) for name, at in panel.delisted_ns.items() if at <= self.last_ns)
-        self.opens = [row.item for row in panel.open]
+        self.opens = panel.readers["open"]
         self.causes: list[str] = []
         self.pending: dict[int, str] = {}  # instant -> cause of a wake after a fill
         self.venue = TapeVenue(engine, panel, history, tariff, number=number, start_cash=start_cash)
         self.log = self.venue.log
         self.arming = Arming(engine, panel, history, self.log, number)
         self.armed, self.decided = self.arming.armed, self.arming.decided
-        self.decisions: list[tuple[int, Wake, Decision]] = []
+        self.view = View(history, self.mount, wants, self.first_ns, Wake((), (), ()))
         self.size = len(panel.opens_ns)
         first, self.last, self.is_dense = panel.spans()
         self.all_listed, self.is_plain, self.may_be_at_once = max(first), number is plainly, not latency_ns
@@ -72,6 +74,7 @@ class Player:
         try:
             self._run()
         finally:
+            self.engine.dealer = None  # the only circle: without it a run is given back as soon as nobody holds it
             if not gc.get_freeze_count():  # what the run made goes to the oldest generation without being searched
                 gc.freeze()
                 gc.unfreeze()
@@ -80,37 +83,61 @@ class Player:
 
     def _run(self) -> None:
         fixed, conditions, mount, history, engine = self.fixed, self.conditions, self.mount, self.history, self.engine
+        armed, decided, delistings, pending = self.armed, self.decided, self.delistings, self.pending
+        panel, arming, last_ns = self.panel, self.arming, self.last_ns
+        orders, timers, targets = mount.orders, mount.timers, mount.targets
         lone = conditions if conditions is not None and conditions.alone else None
         steps, only = 0, self.names[0]
         while True:
             at = fixed.soonest
             if conditions is not None and conditions.soonest < at:
                 at = conditions.soonest
-            if mount.orders or self.armed or self.decided or self.delistings or mount.timers or self.pending:
+            if orders or decided or delistings or timers or pending:
                 at = self._sooner(at)
-            if at > self.last_ns:
+            if armed:
+                if arming.searched < at:
+                    arming.look(min(last_ns, at))
+                at = min(at, arming.soonest)  # min() costs a call, at each step
+            if at > last_ns:
                 break
             history.seek(at)
             bar = history.bar
-            if self.armed or self.decided or self.delistings:
+            if decided or delistings or (armed and arming.soonest == at):
                 self._before_wake(at, bar)
-            self._wake(at, bar)
-            if mount.placed and self.may_be_at_once and history.is_close and len(mount.placed) == len(mount.orders):
+            is_more = self.causes or timers or pending
+            if lone is not None and lone.soonest == at and fixed.soonest != at and not is_more:
+                self._asked(at, bar, lone.alone[lone.is_held[0]])
+                lone.aim(0, at + 1, is_held=only in targets)
+            elif fixed.alone is not None and fixed.soonest == at and not is_more:
+                fixed.pass_by()
+                is_quiet = panel.is_regular and bar >= self.all_listed and not (orders or decided or delistings)
+                before = min(arming.soonest, arming.searched) if armed else NEVER
+                later = self._later(before) if is_quiet else NOTHING_LATER
+                self._asked(at, bar, fixed.alone, later)
+                at = history.now_ns
+                fixed.pass_by(history.bar - bar)
+                bar = history.bar
+            else:
+                self._wake(at, bar)
+            placed = mount.placed
+            if placed and self.may_be_at_once and history.is_close and len(placed) == len(orders):
                 self._open_at_once(at, bar + 1)
             if mount.touched or mount.placed:
-                if lone is None or engine.exits_seen or mount.placed or lone.is_held[0] != (only in mount.targets):
+                if lone is None or mount.placed or lone.is_held[0] != (only in targets):
                     self._settle(at, at + 1, bar + 1)
-                else:
-                    mount.touched.clear()  # the one asset is aimed at, and nothing has exits
-            if mount.orders:
+                else:  # the one asset is aimed at
+                    mount.touched.clear()
+                    if engine.exits_seen:
+                        arming.arm(only, at + 1, bar + 1)
+            if orders:
                 self._open(at, bar + 1)
             steps += 1
             if self.progress is not None and steps % 256 == 0:
-                self.progress((at - self.first_ns) / (self.last_ns - self.first_ns))
+                self.progress((at - self.first_ns) / (last_ns - self.first_ns))
         self._end()
 
     def _sooner(self, at: int) -> int:
-        """The next instant of what waits: orders, timers, exits, delistings; `at` if none is sooner."""
+        """The next instant of what waits: orders, timers, decided exits, delistings; `at` if none is sooner."""
         for order in self.mount.orders.values():
             bar = self.due[order.number]
             if bar < self.size:
@@ -123,16 +150,16 @@ class Player:
             at = min(at, self.delistings[0][0])
         if self.pending:
             at = min(at, min(self.pending))
-        return min(at, self.arming.next_hit(min(at, self.last_ns))) if self.armed else at
+        return at
 
     def _before_wake(self, at: int, bar: int) -> None:
         """What acts at an instant before the strategy is asked: exits inside the bar, delistings, decided exits."""
         mount = self.mount
-        if self.armed:
+        if self.armed and self.arming.soonest == at:
             self._exits_inside(bar, at)
         if self.delistings and self.delistings[0][0] <= at:
             self._delist(at)
-        for asset in sorted(asset for asset, due in self.decided.items() if due <= at):
+        for asset in sorted(asset for asset, due in self.decided.items() if due <= at) if self.decided else ():
             del self.decided[asset]
             if self.engine.decided_exits(asset, at, new=self.arming.new_ratings(asset, at)):
                 self._note_cause("exit", self.wants.on_exit)
@@ -141,29 +168,37 @@ class Player:
             self._settle(at, at, bar + 1)
 
     def _wake(self, at: int, bar: int) -> None:
-        conditions, mount = self.conditions, self.mount
-        mine: Sequence[int] = ()
-        wake: Wake | None
-        if conditions is not None and conditions.soonest == at:
-            if conditions.alone and self.fixed.soonest != at and not (self.causes or mount.timers or self.pending):
-                wake, mine = conditions.alone[conditions.is_held[0]], (0,)
-            else:
-                wake, mine = self._gathered(at, conditions)
-        else:
-            wake, _ = self._gathered(at, None)
+        """Ask the strategy if anything wakes it at this instant."""
+        conditions = self.conditions
+        is_moment = conditions is not None and conditions.soonest == at
+        if not (is_moment or self.fixed.soonest == at or self.causes or self.mount.timers or self.pending):
+            return
+        wake, mine = self._gathered(at, conditions if is_moment else None)
         if wake is not None:
-            if bar < self.all_listed or self.history.delisted:
-                self._count_omitted()
-            view = View(self.history, mount, self.wants, at, wake)
-            decision = self.engine.decide(view, at)
-            if decision is None:
-                raise StrategyError(
-                    f"{type(self.strategy).__name__}.decide failed at {view.now:%Y-%m-%d %H:%M} "
-                    f"(woken by {', '.join(wake.causes)}): {type(self.engine.failure).__name__}: {self.engine.failure}"
-                ) from self.engine.failure
-            self.decisions.append((at, wake, decision))
+            self._asked(at, bar, wake)
         for asset in mine:
-            conditions.aim(asset, at + 1, is_held=self.names[asset] in mount.targets)  # type: ignore[union-attr]
+            conditions.aim(asset, at + 1, is_held=self.names[asset] in self.mount.targets)  # type: ignore[union-attr]
+
+    def _later(self, before_ns: int) -> Iterator[int]:
+        """The next closes of bars at which nothing but a wake is due, up to an instant; moves history and view along."""
+        fixed, history, view = self.fixed, self.history, self.view
+        bar = history.bar
+        for at in range(fixed.soonest, min(before_ns, self.last_ns + 1), self.panel.step_ns):  # the grid has no gap
+            bar += 1
+            history.now_ns, history.bar, view.now_ns = at, bar, at
+            yield at
+
+    def _asked(self, at: int, bar: int, wake: Wake, later: Iterator[int] = NOTHING_LATER) -> None:
+        """Ask the strategy and let the engine carry out what it says."""
+        if bar < self.all_listed or self.history.delisted:
+            self._count_omitted()
+        view = self.view
+        view.now_ns, view.wake = at, wake
+        if self.engine.decide(view, at, later) is None:
+            raise StrategyError(
+                f"{type(self.strategy).__name__}.decide failed at {view.now:%Y-%m-%d %H:%M} "
+                f"(woken by {', '.join(wake.causes)}): {type(self.engine.failure).__name__}: {self.engine.failure}"
+            ) from self.engine.failure
 
     def _gathered(self, at: int, conditions: ByCondition | None) -> tuple[Wake | None, Sequence[int]]:
         """All causes of a wake at an instant, None if there is none, and the assets whose conditions are among them."""
@@ -197,9 +232,12 @@ class Player:
                     delay = 0 if order.is_exit and not order.waits else self.latency_ns
                     self.due[order.number] = self._tradable(order.asset, self.panel.opening(at + delay))
             mount.placed.clear()
-        touched, mount.touched = mount.touched, []
+        touched = mount.touched
+        if len(touched) > 1:
+            touched = list(dict.fromkeys(touched))
+        mount.touched = []
         conditions, targets, armed = self.conditions, mount.targets, self.armed
-        for asset in touched if len(touched) == 1 else dict.fromkeys(touched):
+        for asset in touched:
             target = targets.get(asset)
             if conditions is not None:
                 number = self.history.index[asset]
@@ -214,19 +252,14 @@ class Player:
                 self.arming.arm(asset, aim_ns, live_bar)
 
     def _exits_inside(self, bar: int, at: int) -> None:
-        due = sorted(asset for asset, armed in self.armed.items() if armed.search.hit == bar)
-        for asset in due:
+        due = [asset for asset, armed in self.armed.items() if armed.search.hit == bar]
+        for asset in sorted(due) if len(due) > 1 else due:
             armed = self.armed[asset]
             holding = self.mount.held(asset)
             assert holding is not None
-            if armed.search.trail is not None:
+            if armed.plan.has_trail:
                 self.arming.move_peak(asset, bar)
-            index = armed.at
-            levels = [(n, e, level(e, holding.entry, holding.peak, self.number)) for n, e, _ in armed.exits]
-            low, high = (self.number(column[index].item(bar)) for column in (self.panel.low, self.panel.high))
-            found = hits(levels, self.number(self.opens[index](bar)), low, high)
-            if len({isinstance(e, STOPS) for _, e, _ in found}) == 2:
-                self.log.ambiguous.add((index, bar))
+            found = self.arming.hit(armed, holding, bar)
             for number, exit_, price in found:
                 if self.mount.held(asset) is None:
                     break
@@ -238,6 +271,11 @@ class Player:
 
     def _exit(self, asset: str, number: int, exit_: Exit, price: Number, bar: int, at: int) -> None:
         """Carry out a price exit: inside the bar, what is left at the following opens; or all at the next open."""
+        if self.rests and exit_.share == 1 and self.venue.deal_exit(asset, number, exit_, price, bar, at):
+            if self.wants.on_exit or self.wants.on_fill:
+                self._note_cause("exit", self.wants.on_exit)
+                self._note_cause("fill", self.wants.on_fill)
+            return
         earlier = self.mount.orders.get(asset)
         earlier = earlier if earlier is not None and earlier.is_exit else None
         order = self.engine.exit_hit(asset, number, exit_, price, at, joins=not self.rests)

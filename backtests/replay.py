@@ -75,7 +75,7 @@ def replay(  # the notebook's face, one argument per assumption
     player.run()
     return Result(
         strategy=strategy, tape=tape, costs=costs, latency_ns=latency_ns, exits=exits, limits=limits, cash_start=float(cash),
-        exact=exact, engine=engine, log=player.log, decided=player.decisions,
+        exact=exact, engine=engine, log=player.log,
     )  # fmt: skip
 
 

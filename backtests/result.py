@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backtests import metrics
-from backtests.curve import curve, stale_points, trail_ambiguities
+from backtests.curve import curve, marks, stale_points, trail_ambiguities
 from backtests.edge import null_test
 from backtests.summary import summary
 from trader.core.exits import TrailBy
-from trader.core.facts import Fact, Filled, Refused, TargetSet, fact_of
+from trader.core.facts import Fact, Filled, Refused, Row, Still, TargetSet, Woken, fact_of
 from trader.core.instants import in_words
-from trader.core.strategy import Target
+from trader.core.strategy import STILL, Target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,22 @@ class Result:
     exact: bool
     engine: Engine = field(repr=False)
     log: Log = field(repr=False)
-    decided: list[tuple[int, Wake, Decision]] = field(repr=False)
+
+    @cached_property
+    def decided(self) -> list[tuple[int, Wake, Decision]]:
+        """Every wake: its instant, why, and what was decided."""
+        found: list[Any] = []
+        for row in self.engine.record:
+            if row[0] is Woken:
+                found.append((row[1], row[3], row[4]))
+            elif row[0] is Still:
+                found += [(at, row[3], STILL) for at in row[4]]  # type: ignore[attr-defined]
+        return found
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """What happened, one row per fact; see `facts`."""
+        return self.engine.rows
 
     @cached_property
     def curve(self) -> np.ndarray:
@@ -66,7 +81,7 @@ class Result:
         """One row per fill: at, asset, venue, side, quantity, price, fee, fee_asset, why."""
         import pandas as pd  # noqa: PLC0415
 
-        rows = [(r[1], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11]) for r in self.engine.rows if r[0] is Filled]
+        rows = [(r[1], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11]) for r in self.rows if r[0] is Filled]
         frame = pd.DataFrame(
             rows, columns=["at", "asset", "venue", "side", "quantity", "price", "fee", "fee_asset", "why"]
         )
@@ -97,13 +112,25 @@ class Result:
         return float(self.engine.mount.ledger.total_cash())
 
     @property
+    def final_equity(self) -> float:
+        """Cash and holdings at the last closes, without making the curve."""
+        panel = self.tape.panel
+        held = [(panel.index[a], q) for a, q in self.holdings.items()]
+        return self.cash + sum(q * float(marks(panel, at)[-1]) for at, q in held)
+
+    @property
+    def n_fills(self) -> int:
+        """How many fills there were."""
+        return len(self.log.fills)
+
+    @property
     def holdings(self) -> dict[str, float]:
         """Quantity by asset at the end, dust included."""
         return {a: float(h.quantity) for a, h in self.engine.mount.ledger.holdings.items() if h.quantity}
 
     def facts(self) -> list[Fact]:
         """Everything that happened, in order, as facts."""
-        return [fact_of(row) for row in self.engine.rows]
+        return [fact_of(row) for row in self.rows]
 
     @cached_property
     def stats(self) -> dict[str, Any]:
@@ -112,7 +139,7 @@ class Result:
         equity = self.curve
         found: dict[str, Any] = {"final_equity": float(equity[-1])}
         found |= metrics.measure(equity, panel.closes_ns, panel.step_ns, cash_start=self.cash_start)
-        rows = [row for row in self.engine.rows if row[0] is Filled]
+        rows = [row for row in self.rows if row[0] is Filled]
         years = metrics.span_years(panel.closes_ns, panel.step_ns)
         found |= metrics.trades(_columns(rows), equity_mean=float(equity.mean()), years=years)
         invested = equity - curve(panel, log, self.cash_start, cash_only=True)
@@ -134,7 +161,7 @@ class Result:
                 panel.names[i] for i, last in enumerate(panel.spans()[1]) if last < len(panel.opens_ns) - 1
             ],
             "delisted": [row[4] for row in rows if row[12 - 1] == "delisted"],
-            "refused": dict(Counter(str(row[4]) for row in self.engine.rows if row[0] is Refused)),
+            "refused": dict(Counter(str(row[4]) for row in self.rows if row[0] is Refused)),
             "delay_assumed": "none" if self.tape.delay_ns is None else in_words(self.tape.delay_ns),
             "latency": in_words(self.latency_ns),
             "delay_applied": in_words(int(np.median(waits))) if waits else in_words(self.latency_ns),
@@ -156,7 +183,7 @@ class Result:
     @property
     def has_trails(self) -> bool:
         """Whether any target carried a trailing exit."""
-        return any(isinstance(e, TrailBy) for row in self.engine.rows if row[0] is TargetSet for e in row[5])  # type: ignore[attr-defined]
+        return any(isinstance(e, TrailBy) for row in self.rows if row[0] is TargetSet for e in row[5])  # type: ignore[attr-defined]
 
     def summary(self) -> str:
         """The result in words, with every assumption and caveat."""

@@ -6,6 +6,7 @@ Found from columns in one pass per tape; the replay only compares instants. The 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from trader.core.instants import DAY, clock_time, duration
 from trader.core.strategy import Wake, Wants
 
 NEVER = np.iinfo(np.int64).max
+INT_PAIR = 80  # bytes of two whole numbers in two lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Cause:
     at: Instants
     starts: list[int]
     assets: list[int]
+    common: list[int] | None = None  # the assets, where they are the same at each instant
 
     @classmethod
     def of(cls, name: str, at: Instants, asset: Instants) -> Cause:
@@ -40,13 +43,15 @@ class Cause:
 
     def assets_at(self, number: int) -> list[int]:
         """The assets of the instant with this number."""
+        if self.common is not None:
+            return self.common
         return self.assets[self.starts[number] : self.starts[number + 1]]
 
 
 class Fixed:
     """Wakes that do not depend on what is held: arrivals, periods, clock times."""
 
-    def __init__(self, panel: Panel, wants: Wants, first_ns: int, last_ns: int) -> None:
+    def __init__(self, panel: Panel, wants: Wants, first_ns: int, last_ns: int, names: list[str]) -> None:
         causes = _arrivals(panel, wants) if not wants.conditions or wants.every is not None else []
         if wants.every is not None and wants.at is not None:
             causes = [_clock(wants, first_ns, last_ns)]
@@ -59,7 +64,16 @@ class Fixed:
         self.at = 0
         self.soonest = self.times[0] if self.times else NEVER
         self._cursors = [0] * len(self.causes)
-        self._lists: list[list[int]] = [cause.at.tolist() for cause in self.causes]
+        self._lists: list[list[int]] = [self.times] if len(times) == 1 else [cause.at.tolist() for cause in self.causes]
+        # where one cause alone wakes with the same assets each time, as bars do, one wake serves for all
+        every = self.causes[0].common if len(self.causes) == 1 and not wants.conditions else None
+        self.alone = None if every is None else Wake((self.causes[0].name,), every, names)
+
+    def pass_by(self, count: int = 1) -> None:
+        """Move on from so many instants of the wake that serves for all."""
+        self.at += count
+        self._cursors[0] = self.at
+        self.soonest = self.times[self.at] if self.at < len(self.times) else NEVER
 
     def take(self, at_ns: int, names: list[str], assets: list[int]) -> None:
         """Add the causes and assets of an instant, and move on."""
@@ -129,13 +143,15 @@ class ByCondition:
         self.is_held = [False] * self.size
         self.next = [NEVER] * self.size
         self.soonest = NEVER
+        self.queue: list[tuple[int, int]] = []  # moments and assets; what was aimed anew since stays until it comes up
         for asset in range(self.size):
             self.aim(asset, self.begins[asset], is_held=False)
 
     def aim(self, asset: int, from_ns: int, *, is_held: bool) -> None:
         """Find the asset's next moment at or after an instant, given whether it has a standing target."""
         self.is_held[asset] = is_held
-        from_ns = max(from_ns, self.begins[asset])
+        begin = self.begins[asset]
+        from_ns = begin if from_ns < begin else from_ns  # noqa: FURB136  # max() costs a call, and this is hot
         one = self.held[asset] if is_held else self.flat[asset]
         last, at = one.last, one.at
         while last[at] < from_ns:
@@ -143,15 +159,33 @@ class ByCondition:
         one.at = at
         found = one.first[at]
         if found < from_ns:
-            found = one.seek(from_ns)
+            found = one.data.item(one.data.searchsorted(from_ns))
         if self.has_any:
             found = min(found, self.any[asset].seek(from_ns))
         self.next[asset] = found
-        self.soonest = found if self.size == 1 else min(self.next)
+        if self.size == 1:
+            self.soonest = found
+            return
+        heappush(self.queue, (found, asset))
+        self._look_up()
+
+    def _look_up(self) -> None:
+        """Drop what was aimed anew since, and see what is soonest."""
+        queue, due = self.queue, self.next
+        while queue and queue[0][0] != due[queue[0][1]]:
+            heappop(queue)
+        self.soonest = queue[0][0] if queue else NEVER
 
     def take(self, at_ns: int, names: list[str], assets: list[int]) -> list[int]:
         """Add the causes and assets of an instant; returns the assets, which must be aimed again."""
-        mine = [asset for asset, due in enumerate(self.next) if due == at_ns]
+        mine = [0]
+        if self.size > 1:
+            found, queue = set[int](), self.queue
+            while queue and queue[0][0] <= at_ns:
+                asset = heappop(queue)[1]
+                if self.next[asset] == at_ns:
+                    found.add(asset)
+            mine = sorted(found)
         for asset in mine:
             name, one = ("when_held", self.held) if self.is_held[asset] else ("when_flat", self.flat)
             if name not in names and (not self.has_any or one[asset].seek(at_ns) == at_ns):
@@ -163,16 +197,18 @@ class ByCondition:
 
 
 def _moments(panel: Panel, wants: Wants, size: int) -> dict[Condition, list[Runs]]:
+    """The runs of each condition by asset, evaluated once per tape."""
     max_age = wants.max_age_ns
-    missing = tuple(c for c in wants.conditions if ("moments", c, max_age) not in panel.caches)
+    found = {one: panel.shelf.get(("moments", one, max_age)) for one in wants.conditions}
+    missing = tuple(one for one, runs in found.items() if runs is None)
     if missing:
         known = [panel.columns(wants.columns, asset, max_age) for asset in range(size)]
         moments = [evaluate_all(missing, panel.series(asset), max_age, known[asset]) for asset in range(size)]
         for number, one in enumerate(missing):
-            panel.caches["moments", one, max_age] = [
-                _woken(panel, one, moments[asset][number], asset) for asset in range(size)
-            ]
-    return {one: cast("list[Runs]", panel.caches["moments", one, max_age]) for one in wants.conditions}
+            runs = [_woken(panel, one, moments[asset][number], asset) for asset in range(size)]
+            bytes_ = sum(len(run.first) * INT_PAIR for run in runs)
+            found[one] = panel.shelf.put(("moments", one, max_age), runs, bytes_)
+    return cast("dict[Condition, list[Runs]]", found)
 
 
 def _woken(panel: Panel, condition: Condition, moments: Moments, asset: int) -> Runs:
@@ -212,12 +248,11 @@ def _arrivals(panel: Panel, wants: Wants) -> list[Cause]:
     causes = [_rows(f"rating:{kind}", panel.ratings[kind]) for kind in wants.ratings if kind in panel.ratings]
     causes += [_rows(f"signal:{kind}", panel.signals[kind]) for kind in wants.signals if kind in panel.signals]
     if wants.bars > 0 and not (causes and wants.every is not None):
-        there = ~np.isnan(panel.close)
-        if len(panel.names) == 1:
-            causes.append(
-                Cause("bar", panel.closes_ns, list(range(len(panel.closes_ns) + 1)), [0] * len(panel.closes_ns))
-            )
+        count = len(panel.names)
+        if panel.is_full:
+            causes.append(Cause("bar", panel.closes_ns, [], [], list(range(count))))
         else:
+            there = ~np.isnan(panel.close)
             time, asset = np.nonzero(there.T)
             causes.append(Cause.of("bar", panel.closes_ns[time], asset))
     return causes
@@ -225,7 +260,7 @@ def _arrivals(panel: Panel, wants: Wants) -> list[Cause]:
 
 def _between(cause: Cause, first_ns: int, last_ns: int) -> Cause:
     a, b = int(cause.at.searchsorted(first_ns)), int(cause.at.searchsorted(last_ns, side="right"))
-    return Cause(cause.name, cause.at[a:b], cause.starts[a : b + 1], cause.assets)
+    return Cause(cause.name, cause.at[a:b], cause.starts[a : b + 1], cause.assets, cause.common)
 
 
 def _period(at: Instants, period: int) -> Instants:

@@ -39,7 +39,7 @@ def packed(tape: Tape) -> bytes:
 def _pieces(tape: Tape) -> Iterator[bytes | memoryview[int]]:
     columns: list[pickle.PickleBuffer] = []
     bare = Tape(
-        replace(tape.panel, caches={}), instruments=tape.instruments, report=tape.report, label=tape.label,
+        replace(tape.panel), instruments=tape.instruments, report=tape.report, label=tape.label,
         delay_ns=tape.delay_ns, omitted=tape.omitted_assets, withheld=tape.withheld,
     )  # fmt: skip
     head = pickle.dumps(bare, protocol=5, buffer_callback=columns.append)

@@ -74,7 +74,7 @@ def cut(tape: Tape, span: Span) -> Tape:
         panel, names=names, opens_ns=panel.opens_ns[:size], open=open_, high=high, low=low, close=close, volume=volume,
         ratings={kind: _known(rows, places, end_ns) for kind, rows in panel.ratings.items()},
         signals={kind: _known(rows, places, end_ns) for kind, rows in panel.signals.items()},
-        delisted_ns={name: at for name, at in panel.delisted_ns.items() if name in names}, caches={},
+        delisted_ns={name: at for name, at in panel.delisted_ns.items() if name in names},
     )  # fmt: skip
     return Tape(
         found, instruments={name: tape.instruments[name] for name in names}, report=tape.report, label=tape.label,

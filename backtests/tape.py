@@ -14,6 +14,7 @@ import numpy as np
 
 from backtests.arrivals import arrivals
 from backtests.checks import TapeError, column_ns, need
+from backtests.mapped import mapped, noted
 from trader.core.history import Arrivals, Floats, Instants, Panel
 from trader.core.instants import in_words, to_ns
 from trader.core.instruments import Instrument
@@ -67,7 +68,14 @@ class Tape:
         for what, frame in (("bars", bars), ("ratings", ratings), ("signals", signals), ("instruments", instruments)):
             if frame is not None:
                 checked(what, frame, TapeError)
-        names, panel, report = _panel(bars)
+        return cls._of(_panel(bars), ratings, signals, instruments, delay, label)
+
+    @classmethod
+    def _of(
+        cls, laid: tuple[list[str], Panel, list[str]], ratings: pd.DataFrame | None, signals: pd.DataFrame | None,
+        instruments: pd.DataFrame | None, delay: str | timedelta | None, label: str | None,
+    ) -> Tape:  # fmt: skip
+        names, panel, report = laid
         known = _instruments(instruments, names)
         omitted: set[str] = set()
         withheld: dict[str, Instants] = {}
@@ -101,6 +109,22 @@ class Tape:
         )
         return cls.from_frames(read_frame(Path(bars)), rated, said, traded, delay, label=label)
 
+    @classmethod
+    def mapped(
+        cls, folder: str | Path, ratings: pd.DataFrame | None = None, signals: pd.DataFrame | None = None,
+        instruments: pd.DataFrame | None = None, delay: str | timedelta | None = None, *, label: str | None = None,
+    ) -> Tape:  # fmt: skip
+        """Map a folder of candles, one file per asset, such as `trader data download` leaves: laid out once, not loaded.
+
+        What a file grew by since is appended. Raises TapeError.
+        """
+        for what, frame in (("ratings", ratings), ("signals", signals), ("instruments", instruments)):
+            if frame is not None:
+                from backtests.cells import checked  # noqa: PLC0415  # pandas is imported only where frames are
+
+                checked(what, frame, TapeError)
+        return cls._of(mapped(Path(folder), _panel), ratings, signals, instruments, delay, label)
+
     def rating_frame(self) -> pd.DataFrame:
         """The ratings as a long frame: asset, kind, as_of, known_at, value."""
         import pandas as pd  # noqa: PLC0415
@@ -123,8 +147,7 @@ class Tape:
     def retold(self, change: Callable[[str, Arrivals], Arrivals], label: str | None = None) -> Tape:
         """The same bars with ratings and signals changed kind by kind: for an audit, which asks what would have been."""
         panel = replace(
-            self.panel, caches={},
-            ratings={kind: change(kind, rows) for kind, rows in self.panel.ratings.items()},
+            self.panel, ratings={kind: change(kind, rows) for kind, rows in self.panel.ratings.items()},
             signals={kind: change(kind, rows) for kind, rows in self.panel.signals.items()},
         )  # fmt: skip
         return Tape(
@@ -283,15 +306,7 @@ def _gaps(panel: Panel) -> list[str]:
         if missing:
             holes[panel.names[i]] = missing
     ended = [panel.names[i] for i in range(len(panel.names)) if last[i] < len(panel.opens_ns) - 1]
-    notes = []
-    if holes:
-        worst = max(holes, key=lambda name: holes[name])
-        notes.append(
-            f"gaps: {sum(holes.values())} bars missing in {len(holes)} assets, most in {worst} ({holes[worst]})"
-        )
-    if ended:
-        notes.append(f"ended before the tape does: {', '.join(ended[:8])}{' …' if len(ended) > 8 else ''}")
-    return notes
+    return noted(holes, ended)
 
 
 def _instruments(frame: pd.DataFrame | None, names: list[str]) -> dict[str, Instrument]:

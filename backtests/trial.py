@@ -186,7 +186,7 @@ def _jittered(tape: Tape, seed: int, slip: float) -> Tape:
     panel, lot = tape.panel, np.random.default_rng(seed)
     moved = lot.uniform(-slip, slip, panel.open.shape)
     reach = np.where(moved > 0, panel.high - panel.open, panel.open - panel.low)
-    found = replace(panel, open=panel.open + moved * np.maximum(reach, 0.0), caches={})
+    found = replace(panel, open=panel.open + moved * np.maximum(reach, 0.0))
     return Made(
         found, instruments=tape.instruments, report=tape.report, label=tape.label, delay_ns=tape.delay_ns,
         omitted=tape.omitted_assets, withheld=tape.withheld,

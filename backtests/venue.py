@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trader.core.engine import Engine
+    from trader.core.exits import Exit
     from trader.core.history import History, Panel
     from trader.core.instruments import Converter, Number, Terms
     from trader.core.matching import Tariff
@@ -49,36 +50,68 @@ class TapeVenue:
         self.engine, self.history, self.tariff, self.number = engine, history, tariff, number
         self.mount = engine.mount
         _, self.last, self.is_dense = panel.spans()
-        self.opens, self.is_float = [row.item for row in panel.open], number is plainly
+        self.opens, self.is_float = panel.readers["open"], number is plainly
         self.on_fill: Callable[[int], None] | None = None  # told of the instants of deals, where somebody wants to know
         self.is_plain = tariff.participation is None and tariff.impact is None
         self.short = start_cash * number(SHORT)
-        self.volumes = [row.item for row in panel.volume]
+        self.volumes = panel.readers["volume"]
         self.used: dict[str, tuple[int, Number]] = {}  # asset -> bar and what we took of its volume
         self.log = Log()
 
     def deal(self, asset: str, terms: Terms, order: Missing, why: str, at: int) -> bool:
         """Trade a lone order whole where the next bar opens at this instant; False where anything could hold it back."""
-        (side, quantity, _), history, tariff, ledger = order, self.history, self.tariff, self.mount.ledger
+        side, quantity, spend = order
+        history, tariff, ledger = self.history, self.tariff, self.mount.ledger
         number, bar = history.index[asset], history.bar + 1
-        if quantity is None or not history.is_close or bar > self.last[number] or not self.is_dense[number]:
+        if not history.is_close or bar > self.last[number] or not self.is_dense[number]:
             return False
         mid = self.opens[number](bar)
-        price = tariff.price(mid if self.is_float else self.number(mid), side, terms)
-        value = quantity * price
-        fee, fee_asset, change = value * tariff.fee, "quote", -quantity
+        if not self.is_float:
+            mid = self.number(mid)
+        if terms.tick is None:
+            price = mid * (tariff.up if side > 0 else tariff.down)
+        else:
+            price = tariff.price(mid, side, terms)
+        cash, share = ledger.cash[terms.venue], tariff.fee
+        if side > 0 and terms.fee_received:
+            share = ledger.zero
+        if quantity is None:
+            assert spend is not None
+            free = cash if cash > 0 else ledger.zero
+            quantity = terms.lots((free if spend == INFINITE else spend) / (price * (tariff.one + share)))
+            if quantity <= 0:
+                return False
+        value, fee_asset = quantity * price, "quote"
+        fee, change = value * tariff.fee, -quantity
         if side > 0:
             change = quantity
+            if value * (tariff.one + share) > cash + self.short:
+                return False
             if terms.fee_received:
                 fee, fee_asset = quantity * tariff.fee, asset
                 change -= fee
-            if (value if terms.fee_received else value + fee) > ledger.cash[terms.venue] + self.short:
-                return False
-        self.engine.dealt(asset, terms.venue, side, quantity, price, fee, fee_asset, why, at)
-        self.log.at_once += 1
-        self.log.fills.append((bar, number, change, ledger.total_cash()))
+        self.engine.dealt(asset, terms.venue, side, quantity, price, fee, fee_asset, why, at, spend)
+        log = self.log
+        log.at_once += 1
+        log.fills.append((bar, number, change, ledger.total_cash()))
         if self.on_fill is not None:
             self.on_fill(at)
+        return True
+
+    def deal_exit(self, asset: str, number: int, exit_: Exit, level: Number, bar: int, at: int) -> bool:
+        """Trade a price exit of all that is held inside a bar; False where anything could hold it back."""
+        mount, tariff = self.mount, self.tariff
+        if not self.is_plain or asset in mount.orders:
+            return False
+        holding = mount.ledger.holdings[asset]
+        terms = mount.terms_of(asset, holding.venue)
+        quantity = terms.lots(holding.quantity)
+        if not quantity or (terms.min_notional is not None and quantity * level < terms.min_notional):
+            return False
+        price = tariff.price(level, -1, terms)
+        fee = quantity * price * tariff.fee
+        self.engine.exit_dealt(asset, number, exit_, level, at, quantity, price, fee)
+        self.log.fills.append((bar, self.history.index[asset], -quantity, mount.ledger.total_cash()))
         return True
 
     def trade(self, order: Order, mid: Number, bar: int, at: int) -> None:

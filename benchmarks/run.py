@@ -1,135 +1,207 @@
-"""The speed of a replay on three workloads, as ratios to a numpy bound taken in the same run.
+"""Our replay and its peers beside each other: one run, one core, the same data, the same fills looked for.
 
-    python benchmarks/run.py [--json FILE] [--runs N]
+python benchmarks/run.py [--only W1,W4] [--rounds 2] [--share 1.0] [--no-peers] [--json build/bench/bench.json]
 
-The bound is one vectorised pass over the same columns that gives the same kind of curve without any strategy, order or
-book: what no engine can get under with numpy. Absolute times depend on the machine; compare ratios. Processor time is
-measured, data are made with fixed seeds, every wake calls `decide` and the calls are counted.
+Each figure is the best processor time of all repeats, in a process of its own; rounds alternate between all of them, so that a
+noisy minute falls on everybody; what takes over ten seconds runs in the first only. Peers are installed into environments of their own under build/peers; what cannot be installed
+is named with the figure that was once recorded, and marked so. Loading data, imports and compilation are not counted.
 """
 
 import argparse
 import json
+import os
 import platform
-import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
-import pandas as pd
+from workloads import WORKS, make, plain, saved
 
-from backtests import Costs, Result, Tape, replay
-from strategies import FollowSignal, SmaCross, TopRated
-from trader import Units
-
-START = pd.Timestamp("2021-01-01", tz="UTC")
-
-
-def walk(rng: np.random.Generator, count: int, spread: float, start: float) -> dict[str, np.ndarray]:
-    """Random open, high, low, close, volume."""
-    moves = rng.standard_normal(count) * spread
-    close = start * np.exp(np.cumsum(moves))
-    opened = np.concatenate(([start], close[:-1]))
-    high = np.maximum(opened, close) * (1 + np.abs(rng.standard_normal(count)) * spread / 2)
-    low = np.minimum(opened, close) * (1 - np.abs(rng.standard_normal(count)) * spread / 2)
-    return {"open": opened, "high": high, "low": low, "close": close, "volume": rng.gamma(2.0, 50.0, count) + 1}
-
-
-def frame(columns: dict[str, np.ndarray], asset: str, freq: str) -> pd.DataFrame:
-    """One asset's long frame."""
-    return pd.DataFrame(
-        {"ts": pd.date_range(START, periods=len(columns["open"]), freq=freq), "asset": asset, **columns}
-    )
-
-
-def flips() -> tuple[Tape, Any]:
-    """W1: one asset, 1,000,000 minute bars, 1,000 flips of a signal, 10 units."""
-    rng = np.random.default_rng(1)
-    bars = frame(walk(rng, 1_000_000, 0.0006, 100.0), "A", "1min")
-    at = START + pd.to_timedelta(np.sort(rng.choice(np.arange(10, 999_990), 1_000, replace=False)), unit="min")
-    value = np.where(np.arange(1_000) % 2 == 0, 1.0, 0.0)
-    signals = pd.DataFrame({"asset": "A", "kind": "trading_signal", "as_of": at, "known_at": at, "value": value})
-    return Tape.from_frames(bars, signals=signals), FollowSignal(size=Units(10))
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[1]
+BUILD = ROOT / "build"
+PEERS = {  # what is installed, with which requirement
+    "vectorbt": "vectorbt[rust]==1.2.0",
+    "raptorbt": "raptorbt==0.13.4 numpy pandas",
+    "backtesting": "backtesting==0.6.6",
+    "backtrader": "backtrader==1.9.78.123 numpy pandas",
+}
+# workload: our style, then who runs it in which style with how many repeats
+RACES = {
+    "W1": ("", [("vectorbt", "rust", 7), ("vectorbt", "numba", 7), ("raptorbt", "", 7), ("backtesting", "", 1), ("backtrader", "", 1)]),
+    "W2": ("", [("vectorbt", "numba", 3), ("vectorbt", "rust", 3)]),
+    "W3": ("", [("raptorbt", "", 1), ("vectorbt", "numba", 1), ("backtesting", "", 1)]),
+    "W3 with curves": ("curves", [("raptorbt", "", 1)]),
+    "W4": ("", [("raptorbt", "", 7), ("vectorbt", "rust", 7), ("vectorbt", "numba", 7)]),
+    "W4 asked at every bar": ("every-bar", [("raptorbt", "every-bar", 2), ("backtesting", "", 1), ("backtrader", "", 1)]),
+}  # fmt: skip
+REPEATS = {"W1": 9, "W2": 7, "W3": 1, "W4": 7}
+GOALS = {"W1": 3.0, "W2": 13.0, "W3": 3.5, "W3 with curves": 2.5, "W4": 1.3, "W4 asked at every bar": 3.0}
+# Peers that are heavy to install, with the seconds recorded once on a quieter day, on data of the same size and shape.
+RECORDED = {
+    "zipline-reloaded 3.2.1": {"W1": 4.08, "W4 asked at every bar": 3.41},
+    "bt 1.4.1": {"W2": 4.9},
+    "jesse 3.5.3": {"W1": 9.4, "W4 asked at every bar": 7.8},
+    "nautilus_trader 1.221.0": {"W1": 11.1, "W2": 64.0, "W3": 999.0, "W4 asked at every bar": 12.1},
+    "freqtrade 2026.9": {"W1": 22.9, "W3": 1536.0, "W4 asked at every bar": 15.7},
+    "akquant 0.3.71": {"W1": 32.0, "W4 asked at every bar": 18.9},
+}
+ONE_CORE = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "NUMBA", "RAYON")}
 
 
-def rotation() -> tuple[Tape, Any]:
-    """W2: 200 assets, three years of hourly bars, daily ratings, the best ten of them rebalanced daily."""
-    rng = np.random.default_rng(2)
-    names = [f"A{i:03d}" for i in range(200)]
-    bars = pd.concat([frame(walk(rng, 26_280, 0.006, 50.0), name, "1h") for name in names], ignore_index=True)
-    days = pd.date_range(START, periods=1_095, freq="1D")
-    grades = 100 / (1 + np.exp(-rng.standard_normal((200, len(days))).cumsum(axis=1) / 10))
-    ratings = pd.DataFrame(
-        {
-            "asset": np.repeat(names, len(days)),
-            "kind": "trader_grade",
-            "as_of": np.tile(days, 200),
-            "known_at": np.tile(days + pd.Timedelta(hours=1), 200),
-            "value": grades.ravel(),
-        }
-    )
-    return Tape.from_frames(bars, ratings), TopRated(top=10, enter=60.0)
+def installed(peer: str) -> Path | None:
+    """The Python of a peer's environment, made when missing; None where it cannot be made."""
+    folder = BUILD / "peers" / peer
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        print(f"installing {peer} into build/peers (once)", file=sys.stderr)
+        made = subprocess.run([sys.executable, "-m", "venv", folder], capture_output=True, check=False)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PEERS[peer].split()]
+        if made.returncode or subprocess.run(pip, check=False, stderr=subprocess.DEVNULL).returncode:
+            return None
+        (folder / "installed").touch()
+    return python
 
 
-def crossing() -> tuple[Tape, Any]:
-    """W4: one asset, 500,000 minute bars, averages of 20 and 50 closes crossing, 1 unit."""
-    bars = frame(walk(np.random.default_rng(4), 500_000, 0.0006, 100.0), "A", "1min")
-    return Tape.from_frames(bars), SmaCross(20, 50, size=Units(1))
+def timed(python: Path | str, script: str, name: str, share: float, *, repeats: int, style: str) -> dict | None:
+    """One process, its line of JSON; None if it failed."""
+    path = saved(WORKS[name].scaled(share), BUILD / "bench")
+    command = [str(python), str(HERE / script), name, str(share), str(path), str(repeats), *([style] if style else [])]
+    environment = {**os.environ, **ONE_CORE, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not lines:
+        print(f"{script} {name} {style}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        return None
+    return json.loads(lines[-1])
 
 
-def bound(tape: Tape) -> float:
-    """A curve of one position over all closes and one comparison with a shifted copy."""
-    close = tape.close[: min(10, len(tape.assets))]
-    steps = np.repeat(np.arange(close.shape[1] // 64 + 1), 64)[: close.shape[1]]
-    return float((close * (steps % 2) + steps).sum())
+def agreement(line: dict, expected: dict[str, tuple[float, int]]) -> str:
+    """Which plain loop the fills and the final equity are equal to."""
+    if line.get("sampled"):
+        return "a sample, scaled up"
+    for rule, (equity, fills) in expected.items():
+        if line["fills"] == fills and abs(line["equity"] / equity - 1) < 1e-8:
+            return f"exact{f', {rule}' if rule else ''}"
+    if line.get("rule"):
+        fills = next(iter(expected.values()))[1]
+        return f"{line['rule']}, {line['fills']:,} of {fills:,} fills"
+    return f"{line['fills']:,} fills, not {next(iter(expected.values()))[1]:,}"
 
 
-def cpu(call: Callable[[], object], runs: int) -> float:
-    """The median processor seconds of a call."""
+def race(title: str, share: float, rounds: int, *, with_peers: bool) -> list[dict]:
+    """All who run a workload, in turns; ours first."""
+    name = title.split(maxsplit=1)[0]
+    ours, theirs = RACES[title]
+    expected = plain(WORKS[name].scaled(share), make(WORKS[name].scaled(share)))
+    entries = [(sys.executable, "ours.py", ours, REPEATS[name], "ours")]
+    for peer, style, repeats in theirs if with_peers else ():
+        if (python := installed(peer)) is not None:
+            entries.append((python, f"peers/for_{peer}.py", style, repeats, peer))
+    found: dict[int, dict] = {}
+    for number in range(rounds):
+        for at, (python, script, style, repeats, peer) in enumerate(entries):
+            is_slow = at in found and found[at]["best_s"] * repeats > 10
+            if number and is_slow:
+                continue
+            line = timed(python, script, name, share, repeats=repeats, style=style)
+            if line is not None and (at not in found or line["best_s"] < found[at]["best_s"]):
+                found[at] = {**line, "workload": title, "is_ours": peer == "ours", "measured": True}
+    rows = list(found.values())
+    for line in rows:
+        line["fills_agree"] = agreement(line, expected)
+        line["ratio"] = line["best_s"] / rows[0]["best_s"]
+    if share == 1.0:
+        rows += [
+            {"workload": title, "peer": peer, "best_s": times[title], "ratio": times[title] / rows[0]["best_s"], "measured": False}
+            for peer, times in RECORDED.items() if title in times
+        ]  # fmt: skip
+    return rows
+
+
+def first_result() -> float:
+    """Wall seconds from starting Python to the first result of a small backtest, best of five."""
+    code = """
+import numpy, pandas
+from backtests import Tape, replay
+from strategies import SmaCross
+close = 100 + numpy.cumsum(numpy.random.default_rng(1).normal(0, 1, 1_000))
+days = pandas.date_range("2022-01-01", periods=1_000, freq="1D", tz="UTC")
+bars = {"ts": days, "asset": "A", "open": close, "high": close + 1, "low": close - 1, "close": close, "volume": 1.0}
+print(replay(SmaCross(10, 30), Tape.from_frames(pandas.DataFrame(bars))).final_equity)
+"""
     times = []
-    for _ in range(runs):
-        begin = time.process_time()
-        call()
-        times.append(time.process_time() - begin)
-    return statistics.median(times)
+    for _ in range(5):
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+        times.append(time.perf_counter() - begin)
+    return min(times)
 
 
-def once(tape: Tape, strategy: object) -> Result:
-    """A replay from cold columns to its curve."""
-    tape.panel.caches.clear()
-    result = replay(strategy, tape, cash=1_000_000, costs=Costs(fee=0.001, half_spread=0.0))  # type: ignore[arg-type]
-    result.curve.sum()
-    return result
+def machine() -> dict[str, str]:
+    """What was measured on."""
+    model = next(
+        (row.split(":")[1].strip() for row in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in row),
+        "?",
+    )
+    return {
+        "processor": model,
+        "cores": str(os.cpu_count()),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def table(rows: list[dict]) -> str:
+    """Rows as a Markdown table, workload by workload."""
+    lines = ["| workload | who | seconds | ratio to ours | peak MB | fills |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        who = "**ours**" if row.get("is_ours") else f"{row['peer']} {row.get('version', '')}".strip()
+        if row["measured"]:
+            tail = f"{row['best_s']:.4g} | {row['ratio']:.2f} | {row['rss_mb']:.0f} | {row['fills_agree']}"
+        else:
+            tail = f"{row['best_s']:g} (recorded) | {row['ratio']:.0f} | | not measured"
+        lines.append(f"| {row['workload']} | {who} | {tail} |")
+    return "\n".join(lines)
+
+
+def verdicts(rows: list[dict]) -> str:
+    """Each goal beside what was reached: the quickest measured peer over ours."""
+    lines = ["| workload | goal | reached | over |", "|---|---|---|---|"]
+    for title, goal in GOALS.items():
+        peers = [row for row in rows if row["workload"] == title and row["measured"] and not row.get("is_ours")]
+        if peers:
+            best = min(peers, key=lambda row: row["best_s"])
+            lines.append(f"| {title} | {goal:g} | {best['ratio']:.2f} | {best['peer']} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Run all and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--json", type=Path, help="also write the table here")
-    parser.add_argument("--runs", type=int, default=5)
+    """Race, print, write."""
+    parser = argparse.ArgumentParser(description="Our replay and its peers beside each other.")
+    parser.add_argument("--only", default=",".join(RACES), help="workloads, by comma")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--share", type=float, default=1.0, help="part of the bars, for a quick look")
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--json", type=Path, default=BUILD / "bench" / "bench.json")
     asked = parser.parse_args()
     rows = []
-    for make in (flips, rotation, crossing):
-        tape, strategy = make()
-        result = once(tape, strategy)
-        seconds = cpu(lambda t=tape, s=strategy: once(t, s), asked.runs)
-        least = cpu(lambda t=tape: bound(t), asked.runs)
-        wakes = len(result.decided)
-        rows.append(
-            {
-                "workload": make.__name__, "cpu_ms": round(seconds * 1e3, 1), "bound_ms": round(least * 1e3, 2),
-                "ratio": round(seconds / least, 1), "wakes": wakes, "fills": int(result.stats["n_fills"]),
-                "us_per_wake": round(seconds / wakes * 1e6, 1),
-            }
-        )  # fmt: skip
-    print(pd.DataFrame(rows).to_string(index=False))
+    for title in asked.only.split(","):
+        rows += race(title, asked.share, asked.rounds, with_peers=not asked.no_peers)
+        print(
+            f"{title}: " + ", ".join(f"{r['peer']} {r['best_s']:.4g}" for r in rows if r["workload"] == title),
+            file=sys.stderr,
+        )
+    start, where = first_result(), machine()
+    print(table(rows), verdicts(rows), sep="\n\n")
     print(
-        f"Python {platform.python_version()}, numpy {np.__version__}, {platform.machine()}; {asked.runs} runs, medians"
+        f"\nFrom starting Python to the first result: {start:.2f} s. " + ", ".join(f"{k} {v}" for k, v in where.items())
     )
-    if asked.json is not None:
-        asked.json.write_text(json.dumps({"python": sys.version, "rows": rows}, indent=1) + "\n")
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
+    asked.json.write_text(json.dumps({"machine": where, "first_result_s": start, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,13 @@ class SmaCross:
     size: Size = 0.98
     exits: tuple[Exit, ...] = ()
     band: float = 0.0
-    lead: Column = field(init=False, repr=False, compare=False)  # derived from the parameters, kept because it is hot
+    every_bar: bool = (
+        False  # asked at every close rather than where the averages say otherwise: slower, the same trades
+    )
+    lead: Column = field(
+        init=False, repr=False, compare=False
+    )  # derived from the parameters, kept because they are hot
+    place: Target = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_count(self, "fast")
@@ -31,20 +37,26 @@ class SmaCross:
             raise ValueError(f"SmaCross: fast = {self.fast!r} must be under slow = {self.slow!r}")
         check_size(self)
         check_common(self)
+        object.__setattr__(self, "place", Target(self.size, self.exits, self.band))
         object.__setattr__(self, "lead", sma(close, self.fast) - sma(close, self.slow))
 
     @property
     def wants(self) -> Wants:
-        """Each close at which the averages say otherwise than the holding."""
+        """Each close at which the averages say otherwise than the holding, or each close."""
+        if self.every_bar:
+            return Wants(bars=1, columns=(self.lead,))
         return Wants(when_flat=self.lead > 0.0, when_held=self.lead < 0.0, columns=(self.lead,))
 
     def decide(self, view: View) -> Decision:
-        """Long over, flat under."""
+        """Long over, flat under; asked at each close, only where the holding says otherwise."""
         targets: dict[str, Target | float | Size] = {}
+        lead, value, is_asked_always = self.lead, view.value, self.every_bar
         for asset in view.wake.assets:
-            over = view.value(self.lead, asset)
+            over = value(lead, asset)
             if over > 0.0:
-                targets[asset] = Target(self.size, self.exits, self.band)
+                if not (is_asked_always and view.holds(asset)):
+                    targets[asset] = self.place
             elif over < 0.0:
-                targets[asset] = 0.0
-        return Decision.change(targets)
+                if not is_asked_always or view.holds(asset):
+                    targets[asset] = 0.0
+        return Decision.change(targets) if targets else Decision.hold()

@@ -13,11 +13,12 @@ from trader.cli_shared import CODES, instant_of, print_table, progress_of, run_n
 from trader.output import NOT_READY, Failure
 
 if TYPE_CHECKING:
-    from backtests.catalog import Catalog
+    from backtests.catalog import Catalog, Row
     from trader.ports import Venue, VenueBar
 
 TIMEFRAMES = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
 TRIES = 5
+PORTION = 50_000  # bars after which a file is written: each time it is written whole
 
 data = typer.Typer(no_args_is_help=True, help="Fetch candles into a catalog of Parquet files.")
 
@@ -101,18 +102,26 @@ async def _one(  # one market's history, in the venue's own portions
     step = step_of(timeframe)
     oldest, newest = catalog.oldest(name, timeframe, symbol), catalog.newest(name, timeframe, symbol)
     at = newest + step if newest is not None and oldest is not None and oldest <= begin + step else begin
-    while at + step <= end:
-        rows = await _asked(venue, symbol, timeframe, at)
-        closed = [
-            (one.opened_ms, one.open, one.high, one.low, one.close, one.volume)
-            for one in rows
-            if at.timestamp() * 1_000 <= one.opened_ms <= (end - step).timestamp() * 1_000
-        ]
-        if not closed:
-            break
-        catalog.add(name, timeframe, symbol, closed)
-        at = datetime.fromtimestamp(closed[-1][0] / 1_000, UTC) + step
-        progress(symbol, (at - begin) / (end - begin))
+    came: list[Row] = []
+    try:
+        while at + step <= end:
+            rows = await _asked(venue, symbol, timeframe, at)
+            closed = [
+                (one.opened_ms, one.open, one.high, one.low, one.close, one.volume)
+                for one in rows
+                if at.timestamp() * 1_000 <= one.opened_ms <= (end - step).timestamp() * 1_000
+            ]
+            if not closed:
+                break
+            came += closed
+            if len(came) >= PORTION:
+                catalog.add(name, timeframe, symbol, came)
+                came = []
+            at = datetime.fromtimestamp(closed[-1][0] / 1_000, UTC) + step
+            progress(symbol, (at - begin) / (end - begin))
+    finally:  # what came is kept, also where the venue goes silent
+        if came:
+            catalog.add(name, timeframe, symbol, came)
     progress(symbol, 1.0)
 
 

@@ -164,7 +164,7 @@ def test_a_walk_does_not_know_the_future(days, anchored):
     """Whatever comes after a fold's choice may be changed without changing the choice, or what was tested before."""
     whole = walked(days, anchored=anchored)
     cut = int(np.searchsorted(days.opens_ns, at(whole.steps[2].tested_on[0])))
-    panel = replace(days.panel, caches={})
+    panel = replace(days.panel)
     for name in ("open", "high", "low", "close"):
         column = getattr(days.panel, name).copy()
         column[:, cut:] *= np.random.default_rng(4).uniform(0.5, 2, column[:, cut:].shape[0])[:, None]

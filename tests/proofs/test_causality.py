@@ -11,6 +11,7 @@ import pytest
 from backtests import Tape, replay
 from tests.proofs.lineup import EXITS, STRATEGIES, build, world
 from trader import Decision, Target, Wants
+from trader.core import conditions
 from trader.core import history as served
 
 UNTIL = (pd.Timestamp("2024-02-12", tz="UTC"), pd.Timestamp("2024-04-23", tz="UTC"))
@@ -100,6 +101,13 @@ class RatingsAhead(served.History):
         state.advance(self.now_ns + 86_400 * 10**9)
         return state.values[:-1], state.as_of[:-1]
 
+    def rating(self, kind, asset):
+        self.now_ns += 86_400 * 10**9
+        try:
+            return super().rating(kind, asset)
+        finally:
+            self.now_ns -= 86_400 * 10**9
+
 
 class ColumnsAhead(served.History):
     """A test double with a leak: columns are read one bar ahead."""
@@ -108,7 +116,9 @@ class ColumnsAhead(served.History):
 
     def value(self, column, asset, max_age_ns):
         at = min(self.bar + 1, self.panel.size - 1)
-        return float(served.values(column, self.panel.series(self.index[asset]), max_age_ns, self.panel.closes_ns)[at])
+        return float(
+            conditions.values(column, self.panel.series(self.index[asset]), max_age_ns, self.panel.closes_ns)[at]
+        )
 
 
 def test_the_honest_double_passes():

@@ -119,6 +119,9 @@ class PlainView:
         series = stepper.news.series(asset, stepper.closed[asset], column.lookback)
         return newest(column, series, duration(stepper.wants.max_age), self._at)
 
+    def holds(self, asset):
+        return self.holding(asset) is not None
+
     def holding(self, asset):
         stepper = self._stepper
         held = stepper.held.get(asset)

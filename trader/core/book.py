@@ -34,7 +34,7 @@ from trader.core.facts import (
 )
 from trader.core.instants import to_ns
 from trader.core.instruments import Converter, Number, Terms
-from trader.core.ledger import Holding, Ledger, book_fill
+from trader.core.ledger import QUOTE, Holding, Ledger, book_fill
 from trader.core.orders import CLOSED, Order, next_state
 from trader.core.strategy import Target
 
@@ -79,22 +79,28 @@ class Mount:
         return None if holding is None or holding.is_flat else holding
 
 
-def book_target(mount: Mount, asset: str, target: Target) -> None:
-    """Note a standing target; changed exits arm anew on the same base; nothing or zero takes it off."""
-    before = mount.targets.get(asset)
+def book_target(mount: Mount, asset: str, target: Target) -> bool:
+    """Note a standing target; changed exits arm anew on the same base; nothing or zero takes it off. Whether it is news."""
+    targets = mount.targets
+    before = targets.get(asset)
     if not target.size:
-        if before is not None and before.exits:
-            mount.leaving[asset] = before.exits
-        mount.targets.pop(asset, None)
+        if before is not None:
+            if before.exits:
+                mount.leaving[asset] = before.exits
+            del targets[asset]
         mount.touched.append(asset)
-        return
+        return before is not None
+    exits = target.exits
     armed = mount.leaving.get(asset) if before is None else before.exits
-    if armed != target.exits:
+    has_other_exits = armed is not exits and armed != exits
+    if has_other_exits and mount.spent:
         mount.spent.pop(asset, None)
-    if before is None or armed != target.exits:
+    if before is None or has_other_exits:
         mount.touched.append(asset)
-    mount.leaving.pop(asset, None)
-    mount.targets[asset] = target
+    if mount.leaving:
+        mount.leaving.pop(asset, None)
+    targets[asset] = target
+    return before is None or (before is not target and (has_other_exits or before.size != target.size))
 
 
 def book_order(mount: Mount, order: Order) -> None:
@@ -160,19 +166,30 @@ def book_dealt(
 ) -> None:  # fmt: skip
     """Book the fill of an order that begins and ends with it."""
     holding = book_fill(mount.ledger, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
-    if side < 0 and (holding.quantity <= 0 or mount.terms_of(asset, venue).is_dust(holding.quantity)):
+    if side > 0:
+        mount.touched.append(asset)
+    elif (left := holding.quantity) <= 0 or mount.terms_of(asset, venue).is_dust(left):
         book_dust(mount, asset)
-        mount.targets.pop(asset, None)
+        if asset in mount.targets:
+            del mount.targets[asset]
     else:
         mount.touched.append(asset)
+
+
+def book_left(mount: Mount, asset: str, quantity: Number, price: Number, fee: Number, at_ns: int) -> None:
+    """Book an exit of a whole holding and the fill that ends it: `book_exit` and `book_dealt`."""
+    holding = mount.ledger.holdings[asset]
+    book_fill(mount.ledger, asset, holding.venue, -1, quantity, price, fee, QUOTE, at_ns)
+    mount.targets.pop(asset, None)
+    book_dust(mount, asset)
 
 
 def book_dust(mount: Mount, asset: str) -> None:
     """What is left of a holding is flat; the next buy starts anew."""
     mount.ledger.holdings[asset].is_flat = True
-    mount.spent.pop(asset, None)
-    mount.leaving.pop(asset, None)
-    mount.exiting.pop(asset, None)
+    for kept in (mount.spent, mount.leaving, mount.exiting):
+        if kept:
+            kept.pop(asset, None)
     mount.touched.append(asset)
 
 

@@ -6,8 +6,9 @@ only the instant of what it handles. Each change of the book is written as the r
 
 # long: one class around one state; its parts call each other within one decision
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from math import inf
 
 from trader.core.book import (
     Mount,
@@ -19,14 +20,17 @@ from trader.core.book import (
     book_exit,
     book_filled,
     book_lapse,
+    book_left,
     book_order,
     book_target,
     book_traded,
 )
 from trader.core.events import due, fire, handle, learn
-from trader.core.exits import PRICE_EXITS, Exit, is_due
+from trader.core.exits import PRICE_EXITS, Above, After, Below, Exit, is_due
 from trader.core.facts import (
+    SIDES,
     BarClosed,
+    Dealt,
     Decided,
     DustLeft,
     ExitHit,
@@ -39,36 +43,39 @@ from trader.core.facts import (
     OrderPlaced,
     Refused,
     Row,
+    Still,
     StrategyFailed,
     TargetSet,
     TimerSet,
+    Woken,
     fact_of,
+    in_full,
 )
 from trader.core.feed import Feed
 from trader.core.instants import from_ns, to_ns
 from trader.core.instruments import Converter, Number, Terms
+from trader.core.ledger import book_fill
 from trader.core.orders import CLOSED, FLYING, PART, Order
 from trader.core.risk import Denied, Facing, Gate
 from trader.core.routing import buy_at
 from trader.core.sizing import Missing, check, missing, spending
-from trader.core.strategy import NOTHING, Decision, Quote, Target, Units, Unknown, Wake
+from trader.core.strategy import NOTHING, STILL, Decision, Quote, Target, Units, Unknown, Wake
 from trader.core.view import Market, Strategy, View
 
 NOBODY = Wake((), (), ())
 IN_FLIGHT = "in_flight"
-SIDES = {1: "buy", -1: "sell"}
-
+EXIT_WORDS = {one: f"exit {one.__name__}" for one in (*PRICE_EXITS, After, Below, Above)}
 
 Dealer = Callable[[str, Terms, Missing, str, int], bool]
 
 
 class Engine:
-    """Decides for one mount. `rows` is what happened, in order; `failure` the last exception of the strategy."""
+    """Decides for one mount. `record` is what happened, in order, some of it in short rows; `failure` the last exception of the strategy."""
 
     STATE = ("periods", "noted", "deferred", "exits_seen")
     __slots__ = (
-        "dealer", "deferred", "exits_seen", "failure", "gate", "is_alone", "market", "mount", "noted", "number", "periods", "rows", "strategy", "unknown_held",
-        "wants",
+        "dealer", "deferred", "exits_seen", "failure", "gate", "is_alone", "market", "mount", "noted", "number", "periods", "record", "sound", "strategy",
+        "unknown_held", "wants",
     )  # fmt: skip
 
     def __init__(self, strategy: Strategy, mount: Mount, market: Market, number: Converter, gate: Gate | None) -> None:
@@ -78,15 +85,21 @@ class Engine:
         self.market = market
         self.number = number
         self.gate = gate
-        self.rows: list[Row] = []
+        self.record: list[Row] = []
         self.failure: Exception | None = None
         self.periods: set[int] = set()
         self.unknown_held = 0
         self.exits_seen = False  # whether any target had exits
         self.dealer: Dealer | None = None  # of a driver whose venue may fill at the very instant of a decision
+        self.sound: object = None  # the size that was checked last: frozen, so it need not be checked again
         self.noted: list[str] = []  # causes of the next wake that came between two
         self.deferred: set[str] = set()  # assets whose decision waits until an order of theirs is known
         self.is_alone = False  # whether the decision being carried out is one target, and nothing else is working
+
+    @property
+    def rows(self) -> list[Row]:
+        """What happened, in order: one row per fact."""
+        return list(in_full(self.record))
 
     def handle(self, *facts: Fact) -> list[Fact]:
         """Let facts from outside act that came at one instant, and return those that followed.
@@ -102,16 +115,16 @@ class Engine:
     def _told(self, means: Callable[["Engine", Feed, Sequence[Fact]], None], facts: Sequence[Fact]) -> list[Fact]:
         if not isinstance(self.market, Feed):
             raise ValueError("this engine reads a tape; an engine that is told facts needs a Feed as its market")
-        begin = len(self.rows)
+        begin = len(self.record)
         means(self, self.market, facts)
-        return [fact_of(row) for row in self.rows[begin:]]
+        return [fact_of(row) for row in in_full(self.record[begin:])]
 
     def learn(self, *facts: Fact) -> list[Fact]:
         """Take in what a venue or an operator made of orders and states; returns what follows from it at once."""
-        begin = len(self.rows)
+        begin = len(self.record)
         for fact in facts:
             learn(self, fact)
-        return [fact_of(row) for row in self.rows[begin:]]
+        return [fact_of(row) for row in in_full(self.record[begin:])]
 
     def restate(self, asset: str, at_ns: int) -> None:
         """Carry out the standing target of an asset anew; without one, leave it."""
@@ -136,50 +149,78 @@ class Engine:
 
     def flatten(self, at_ns: int) -> list[Fact]:
         """Aim every asset that is held, aimed at or ordered at nothing; what an exit sells already goes on."""
-        begin, mount = len(self.rows), self.mount
+        begin, mount = len(self.record), self.mount
         held = [asset for asset, holding in mount.ledger.holdings.items() if not holding.is_flat]
         view = View(self.market, mount, self.wants, at_ns, NOBODY)
         for asset in sorted({*held, *mount.targets, *mount.orders} - set(mount.exiting)):
             self.state(asset, NOTHING, at_ns, view)
-        return [fact_of(row) for row in self.rows[begin:]]
+        return [fact_of(row) for row in in_full(self.record[begin:])]
 
     def due(self) -> datetime | None:
         """When the engine next wants a TimerDue."""
         at_ns = due(self.mount, self.wants, self.market.now_ns)
         return None if at_ns is None else from_ns(at_ns)
 
-    def decide(self, view: View, at_ns: int) -> Decision | None:
-        """Ask the strategy and carry out its decision; None when it raised."""
+    def decide(self, view: View, at_ns: int, later: Iterator[int] = iter(())) -> Decision | None:  # noqa: B008  # empty
+        """Ask the strategy and carry out its decision; None when it raised.
+
+        later: instants at which it is woken next for the same cause, moving the view along; it is asked there too as long
+        as it leaves everything as it is.
+        """
+        still: list[int] = []
         try:
             decision = self.strategy.decide(view)
-            for asset, wish in decision.targets.items():
-                check(asset, wish.size if isinstance(wish, Target) else wish)
+            if decision is STILL:
+                ask = self.strategy.decide
+                for after in later:
+                    still.append(at_ns)
+                    at_ns, decision = after, ask(view)
+                    if decision is not STILL:
+                        break
+            targets = decision.targets
+            for asset, wish in targets.items():
+                size = wish.size if isinstance(wish, Target) else wish
+                if size is not self.sound and (size.__class__ is not float or not 0.0 <= size < inf):
+                    check(asset, size)
+                    self.sound = size
         except Exception as error:  # user code is the world's: what it raises becomes a fact
             self.failure = error
-            self.rows.append((StrategyFailed, at_ns, self.mount.name, f"{type(error).__name__}: {error}"))
+            self.record.append((StrategyFailed, at_ns, self.mount.name, f"{type(error).__name__}: {error}"))
             return None
-        mount, rows, saw = self.mount, self.rows, view.saw
-        targets, closes_others, _, timers, memo, remembers, why = decision
-        rows.append((Decided, at_ns, mount.name, view.wake.causes, why, *((saw,) if saw else ())))
+        if still:
+            self.record.append((Still, still[0], self.mount.name, view.wake, still))
+        mount, saw = self.mount, view.saw
+        row = (Decided, at_ns, mount.name, view.wake.causes, decision.why, saw) if saw else (
+            Woken, at_ns, mount.name, view.wake, decision
+        )  # fmt: skip
+        self.record.append(row)
         if self.gate is not None and self.gate.watch(at_ns, view.equity):
             mount.halted = "drawdown"
-            rows.append((Halted, at_ns, mount.name, "drawdown"))
-        if remembers:
-            mount.memo = memo
-            rows.append((MemoKept, at_ns, mount.name, memo))
-        for timer in timers:
-            mount.timers.add(to_ns(timer))
-            rows.append((TimerSet, at_ns, mount.name, timer))
+            self.record.append((Halted, at_ns, mount.name, "drawdown"))
+        if decision.remembers or decision.timers:
+            self._keep(decision, at_ns)
+        closes_others = decision.closes_others
         self.is_alone = len(targets) == 1 and not closes_others and not mount.orders
         if closes_others:
             self._close_others(decision, view, at_ns)
         for asset, wish in targets.items():
-            self.state(asset, wish if isinstance(wish, Target) else Target(wish), at_ns, view)
+            target = wish if isinstance(wish, Target) else Target(wish) if wish else NOTHING
+            self.state(asset, target, at_ns, view)
         return decision
+
+    def _keep(self, decision: Decision, at_ns: int) -> None:
+        mount = self.mount
+        if decision.remembers:
+            mount.memo = decision.memo
+            self.record.append((MemoKept, at_ns, mount.name, decision.memo))
+        for timer in decision.timers:
+            mount.timers.add(to_ns(timer))
+            self.record.append((TimerSet, at_ns, mount.name, timer))
 
     def _close_others(self, decision: Decision, view: View, at_ns: int) -> None:
         mount = self.mount
-        others = [a for a, h in mount.ledger.holdings.items() if not h.is_flat and a not in decision.targets]
+        holdings, targets = mount.ledger.holdings, decision.targets
+        others = [a for a in mount.ledger.held if a not in targets and not holdings[a].is_flat]
         others += [a for a in mount.orders if a not in decision.targets and mount.held(a) is None]
         for asset in others:
             if self.wants.ratings and not view.knows(asset):
@@ -192,14 +233,14 @@ class Engine:
     def state(self, asset: str, target: Target, at_ns: int, view: View) -> None:
         """Carry out one target: note it, and place the order for what is missing of it."""
         mount = self.mount
-        if asset in mount.exiting:
+        if mount.exiting and asset in mount.exiting:
             self._refuse(asset, "exiting", at_ns)
             return
         mark = self.market.price(asset)
         if mark is None:
             self._refuse(asset, "no_price", at_ns)
             return
-        working, size = mount.orders.get(asset), target.size
+        working, size = mount.orders.get(asset) if mount.orders else None, target.size
         if working is not None and working.state in FLYING:
             self._note_target(asset, target if size else NOTHING, at_ns)
             self._refuse(asset, IN_FLIGHT, at_ns)
@@ -207,8 +248,10 @@ class Engine:
             return
         holding = mount.ledger.holdings.get(asset)
         is_flat = holding is None or holding.is_flat
-        spends, by_weight, why = 0.0, False, target.why
-        if isinstance(size, Units):
+        spends, by_weight, leaves, why = 0.0, False, target is NOTHING, target.why
+        if leaves:
+            pass
+        elif isinstance(size, Units):
             leaves = not size.quantity
         elif isinstance(size, Quote):
             spends = size.amount
@@ -217,7 +260,8 @@ class Engine:
             by_weight, leaves = True, not size
         if leaves:
             target = NOTHING
-        self._note_target(asset, target, at_ns)
+        if book_target(mount, asset, target):
+            self._set(asset, target, at_ns)
         if spends and (not is_flat or working is not None):
             return
         if leaves and is_flat:
@@ -226,8 +270,9 @@ class Engine:
             return
         if working is not None:
             self.close(working, "replaced", at_ns, lapses=False)
-        terms = mount.terms[asset][0]
-        if len(mount.terms[asset]) > 1:
+        every = mount.terms[asset]
+        terms = every[0]
+        if len(every) > 1:
             terms = buy_at(mount.terms[asset], mount.ledger.cash) if is_flat else mount.terms_of(asset, holding.venue)  # type: ignore[union-attr]
         if spends:
             order = spending(spends, terms=terms, number=self.number)
@@ -252,12 +297,14 @@ class Engine:
             book_lapse(mount, asset)
 
     def _note_target(self, asset: str, target: Target, at_ns: int) -> None:
-        mount = self.mount
-        before = mount.targets.get(asset, NOTHING)
-        if before is not target and (before.size != target.size or before.exits != target.exits):
-            self.rows.append((TargetSet, at_ns, mount.name, asset, target.size, target.exits, target.why))
-            self.exits_seen |= bool(target.exits)
-        book_target(mount, asset, target)
+        if book_target(self.mount, asset, target):
+            self._set(asset, target, at_ns)
+
+    def _set(self, asset: str, target: Target, at_ns: int) -> None:
+        size, exits, _, why = target
+        self.record.append((TargetSet, at_ns, self.mount.name, asset, size, exits, why))
+        if exits:
+            self.exits_seen = True
 
     def _reviewed(self, asset: str, order: Missing, mark: Number, at_ns: int, *, equity: Number, why: str) -> bool:
         """Place what the limits leave of an order; reducing orders always pass."""
@@ -295,7 +342,7 @@ class Engine:
         mount, (side, quantity, spend) = self.mount, order
         number = mount.orders_made + 1
         placed = Order(number, asset, venue, side, quantity, spend, why, at_ns, is_exit)
-        self.rows.append((OrderPlaced, at_ns, mount.name, number, asset, venue, SIDES[side], quantity, spend, why))
+        self.record.append((OrderPlaced, at_ns, mount.name, number, asset, venue, SIDES[side], quantity, spend, why))
         book_order(mount, placed)
         if is_exit:
             mount.exiting[asset] = number
@@ -305,49 +352,65 @@ class Engine:
         self, asset: str, rule: str, at_ns: int, *, wanted: Number | None = None, allowed: Number | None = None
     ) -> None:
         zero = self.mount.ledger.zero
-        self.rows.append((Refused, at_ns, self.mount.name, asset, rule, wanted or zero, allowed or zero))
+        self.record.append((Refused, at_ns, self.mount.name, asset, rule, wanted or zero, allowed or zero))
 
     def _leave_dust(self, asset: str, at_ns: int) -> None:
-        self.rows.append((DustLeft, at_ns, self.mount.name, asset))
+        self.record.append((DustLeft, at_ns, self.mount.name, asset))
         book_dust(self.mount, asset)
 
     def cut(self, order: Order, amount: Number, at_ns: int) -> None:
         """Give up a part of what is left of an order, for want of cash."""
-        self.rows.append((OrderCut, at_ns, self.mount.name, order.number, order.asset, amount))
+        self.record.append((OrderCut, at_ns, self.mount.name, order.number, order.asset, amount))
         book_cut(order, amount)
 
     def close(self, order: Order, reason: str, at_ns: int, *, lapses: bool = True) -> None:
         """Close an order; with it lapses a target of which nothing is held."""
-        self.rows.append((OrderClosed, at_ns, self.mount.name, order.number, order.asset, reason))
+        self.record.append((OrderClosed, at_ns, self.mount.name, order.number, order.asset, reason))
         book_close(self.mount, order)
         if lapses:
             book_lapse(self.mount, order.asset)
 
     def dealt(
         self, asset: str, venue: str, side: int, quantity: Number, price: Number, fee: Number, fee_asset: str, why: str,
-        at_ns: int,
+        at_ns: int, spend: Number | None,
     ) -> None:  # fmt: skip
         """Book an order that is placed, filled whole and closed at one instant."""
-        mount, name, word = self.mount, self.mount.name, SIDES[side]
+        mount = self.mount
         mount.orders_made = number = mount.orders_made + 1
-        self.rows += (
-            (OrderPlaced, at_ns, name, number, asset, venue, word, quantity, None, why),
-            (Filled, at_ns, name, number, asset, venue, word, quantity, price, fee, fee_asset, why),
-            (OrderClosed, at_ns, name, number, asset, "filled"),
+        self.record.append(
+            (Dealt, at_ns, mount.name, number, asset, venue, side, quantity, spend, price, fee, fee_asset, why)
         )
-        book_dealt(mount, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
+        if side > 0:
+            book_fill(mount.ledger, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
+            mount.touched.append(asset)
+        else:
+            book_dealt(mount, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
+
+    def exit_dealt(
+        self, asset: str, number: int, exit_: Exit, level: Number, at_ns: int, quantity: Number, price: Number, fee: Number
+    ) -> None:  # fmt: skip
+        """Book a price exit of a whole holding that is filled at one instant: `exit_hit` and the order it places."""
+        mount = self.mount
+        venue = mount.ledger.holdings[asset].venue
+        mount.orders_made = order = mount.orders_made + 1
+        why = EXIT_WORDS[type(exit_)]
+        self.record += (
+            (ExitHit, at_ns, mount.name, asset, number, exit_, level),
+            (Dealt, at_ns, mount.name, order, asset, venue, -1, quantity, None, price, fee, "quote", why),
+        )
+        book_left(mount, asset, quantity, price, fee, at_ns)
 
     def traded(self, order: Order, quantity: Number, price: Number, fee: Number, fee_asset: str, at_ns: int) -> None:
         """Book a fill that leaves nothing of its order, and close the order."""
         name, number, asset = self.mount.name, order.number, order.asset
         side, venue, why = SIDES[order.side], order.venue, order.why
-        self.rows.append((Filled, at_ns, name, number, asset, venue, side, quantity, price, fee, fee_asset, why))
-        self.rows.append((OrderClosed, at_ns, name, number, asset, "filled"))
+        self.record.append((Filled, at_ns, name, number, asset, venue, side, quantity, price, fee, fee_asset, why))
+        self.record.append((OrderClosed, at_ns, name, number, asset, "filled"))
         book_traded(self.mount, order, quantity, price, fee, fee_asset, at_ns)
 
     def filled(self, order: Order, quantity: Number, price: Number, at_ns: int, *, fee: Number, fee_asset: str) -> None:
         """Book a fill of an order."""
-        self.rows.append(
+        self.record.append(
             (
                 Filled, at_ns, self.mount.name, order.number, order.asset, order.venue, SIDES[order.side], quantity, price,
                 fee, fee_asset, order.why,
@@ -392,7 +455,7 @@ class Engine:
         holding = mount.held(asset)
         if holding is None:
             return None
-        self.rows.append((ExitHit, at_ns, mount.name, asset, number, exit_, price))
+        self.record.append((ExitHit, at_ns, mount.name, asset, number, exit_, price))
         book_exit(mount, asset, number, exit_.share)
         earlier = mount.orders.get(asset)
         if earlier is not None and not earlier.is_exit:
@@ -412,7 +475,7 @@ class Engine:
                 is_whole = is_whole or earlier.is_whole
                 most = terms.lots(holding.quantity)
                 quantity = most if is_whole else min(most, quantity + (earlier.left or mount.ledger.zero))
-        why = f"exit {type(exit_).__name__}" + ("" if is_whole else f" {PART} {exit_.share:g})")
+        why = EXIT_WORDS[type(exit_)] + ("" if is_whole else f" {PART} {exit_.share:g})")
         return self._place(asset, holding.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
 
     def rejoin(self, earlier: Order, order: Order, at_ns: int) -> Order | None:
@@ -454,7 +517,7 @@ class Engine:
         if holding is not None and holding.quantity:
             price = self.market.mark(asset) * (1 - self.number(loss))
             zero, sold = mount.ledger.zero, (asset, holding.venue, "sell", holding.quantity)
-            self.rows.append((Filled, at_ns, mount.name, None, *sold, price, zero, "quote", "delisted"))
+            self.record.append((Filled, at_ns, mount.name, None, *sold, price, zero, "quote", "delisted"))
             book_dealt(mount, asset, holding.venue, -1, holding.quantity, price, zero, "quote", at_ns)
         if asset in mount.targets:
             self._note_target(asset, NOTHING, at_ns)

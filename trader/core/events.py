@@ -32,7 +32,7 @@ class Acts(Protocol):
     noted: list[str]
     deferred: set[str]
     gate: Gate | None
-    rows: list[tuple[Any, ...]]
+    record: list[tuple[Any, ...]]
 
     def decide(self, view: View, at_ns: int) -> Decision | None: ...
     def armed(self, asset: str) -> tuple[tuple[int, Exit], ...]: ...
@@ -47,7 +47,7 @@ def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
     told = [fact for fact in facts if isinstance(fact, BarClosed | PriceSeen | SignalsKnown | TimerDue)]
     if not told:
         return
-    begin, is_glance = len(engine.rows), all(isinstance(fact, PriceSeen) for fact in told)
+    begin, is_glance = len(engine.record), all(isinstance(fact, PriceSeen) for fact in told)
     fire(engine, feed, facts)
     at_ns = max(feed.now_ns, *(to_ns(fact.at) for fact in told))  # what comes late is known now, not then
     if not is_glance:
@@ -69,7 +69,7 @@ def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
             _note(engine, "exit", engine.wants.on_exit)
     causes += engine.noted
     engine.noted.clear()
-    if is_glance and not causes and len(engine.rows) == begin:
+    if is_glance and not causes and len(engine.record) == begin:
         return  # a price that hits nothing leaves no trace, not even of the time
     feed.seek(at_ns)
     for publication, fresh in said:

@@ -3,6 +3,7 @@
 `Book.apply` folds them; a replay keeps them as rows `(class, at in ns, *fields)` and makes them when somebody asks.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -332,9 +333,42 @@ Fact = (
     | BaselineSet | DiscrepancySeen | ForeignSeen | LinkChanged | EpochTaken | StateChanged | CommandTaken
 )  # fmt: skip
 Row = tuple[object, ...]
+SIDES = {1: "buy", -1: "sell"}
+
+
+class Woken:
+    """Heads a short row: a wake and its decision, which stand for a `Decided`."""
+
+
+class Still:
+    """Heads a short row: wakes for one cause at several instants, all of which left everything as it was."""
+
+
+class Dealt:
+    """Heads a short row: an order that was placed, filled whole and closed at one instant, which stands for three facts."""
 
 
 def fact_of(row: Row) -> Fact:
     """The fact that a row stands for."""
     cls, at, *fields = row
     return cls(from_ns(at), *fields)  # type: ignore[operator,arg-type,no-any-return]  # rows are (class, ns, *fields)
+
+
+def in_full(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows with short ones written out: one row per fact."""
+    for row in rows:
+        if row[0] is Woken:
+            _, at, mount, wake, decision = row
+            yield Decided, at, mount, wake.causes, decision.why  # type: ignore[attr-defined]
+        elif row[0] is Still:
+            _, _, mount, wake, instants = row
+            for at in instants:  # type: ignore[attr-defined]
+                yield Decided, at, mount, wake.causes, ""  # type: ignore[attr-defined]
+        elif row[0] is Dealt:
+            _, at, mount, number, asset, venue, side, quantity, spend, price, fee, fee_asset, why = row
+            head, side = (at, mount, number, asset), SIDES[side]  # type: ignore[index]
+            yield OrderPlaced, *head, venue, side, None if spend is not None else quantity, spend, why
+            yield Filled, *head, venue, side, quantity, price, fee, fee_asset, why
+            yield OrderClosed, *head, "filled"
+        else:
+            yield row

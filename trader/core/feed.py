@@ -83,6 +83,10 @@ class Feed:
         """The same for all assets, in the order of names."""
         return np.asarray([self.is_tradable(name) for name in self.names])
 
+    def shown(self) -> tuple[str, ...]:
+        """The names of those that can be traded."""
+        return tuple([name for name in self.names if self.is_tradable(name)])
+
     def price(self, asset: str) -> Number | None:
         """The last closed price, None where the asset cannot be traded."""
         return self.mark(asset) if self.is_tradable(asset) else None
@@ -103,6 +107,11 @@ class Feed:
             if rows:
                 dates[i], values[i] = rows[-1][1], rows[-1][2]
         return values, dates
+
+    def rating(self, kind: str, asset: str) -> tuple[float, int] | None:
+        """The newest value of one asset and its as_of; None where nothing is known."""
+        rows = self._data.get(("rating", kind, asset)) if asset in self.index else None
+        return (rows[-1][2], rows[-1][1]) if rows else None
 
     def signal(self, asset: str, kinds: tuple[str, ...]) -> Signal | None:
         """The newest signal of the kinds about an asset, or about the market as a whole."""

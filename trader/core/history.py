@@ -1,198 +1,41 @@
 """History: checked columns of bars, ratings and signals, served by when they were known.
 
-`Panel` holds the columns, asset by time, and never changes; `History` is a cursor over it that a driver moves forward.
+`Panel` holds the columns and never changes; `History` is a cursor over it that a driver moves forward.
 What lies behind the cursor cannot be reached through it: strategies read only what was known at its instant.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.core.conditions import BarColumns, Column, Series, newest, values
-from trader.core.expression import BARS
+from trader.core.conditions import Column, newest
 from trader.core.instants import from_ns
 from trader.core.instruments import Converter, Number, plainly
+from trader.core.panel import LONG_AGO, Arrivals, Floats, Instants, Panel, Told, datums
 from trader.core.signals import Signal
 from trader.core.view import Bars
 
-Floats = NDArray[np.float64]
-Instants = NDArray[np.int64]
-LONG_AGO = np.iinfo(np.int64).min // 4
-
-
-@dataclass(frozen=True, slots=True)
-class Arrivals:
-    """Effective data of one kind in order of known_at: outdated arrivals are left out.
-
-    known_ns, as_of_ns, wakes_ns: int64 UTC (wakes_ns -1 = wakes nobody); asset: index into the panel's names; value.
-    """
-
-    known_ns: Instants
-    as_of_ns: Instants
-    asset: NDArray[np.int64]
-    value: Floats
-    wakes_ns: Instants
-
-
-@dataclass(slots=True)
-class Panel:
-    """Columns over one grid of bar opens; `open` … `volume` are float64 [asset, time], NaN where there is no bar."""
-
-    names: list[str]
-    opens_ns: Instants
-    step_ns: int
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
-    ratings: dict[str, Arrivals] = field(default_factory=dict)
-    signals: dict[str, Arrivals] = field(default_factory=dict)
-    delisted_ns: dict[str, int] = field(default_factory=dict)
-    caches: dict[object, object] = field(default_factory=dict, repr=False)
-    start_ns: int = 0
-    size: int = 0
-    is_regular: bool = True  # whether the grid has no gap
-
-    def __post_init__(self) -> None:
-        self.size = len(self.opens_ns)
-        self.start_ns = int(self.opens_ns[0])
-        self.is_regular = int(self.opens_ns[-1]) - self.start_ns == (self.size - 1) * self.step_ns
-
-    def series(self, asset: int) -> Series:
-        """All data of one asset for conditions; made once."""
-        key = ("series", asset)
-        if key not in self.caches:
-            self.caches[key] = Series(
-                self._bars(asset),
-                {kind: datums(rows, asset) for kind, rows in self.ratings.items()},
-                {kind: datums(rows, asset) for kind, rows in self.signals.items()},
-            )
-        return self.caches[key]  # type: ignore[return-value]
-
-    def _bars(self, asset: int) -> BarColumns:
-        if asset >= len(self.close):
-            return BarColumns(np.empty(0, np.int64), *(np.empty(0) for _ in range(5)))
-        columns = [self.open[asset], self.high[asset], self.low[asset], self.close[asset], self.volume[asset]]
-        if self._is_full(asset):
-            return BarColumns(self.closes_ns, *columns)
-        there = ~np.isnan(columns[3])
-        return BarColumns(self.closes_ns[there], *(column[there] for column in columns))
-
-    @property
-    def closes_ns(self) -> Instants:
-        """When the bars close."""
-        if "closes" not in self.caches:
-            self.caches["closes"] = self.opens_ns + self.step_ns
-        return self.caches["closes"]  # type: ignore[return-value]
-
-    def spans(self) -> tuple[list[int], list[int], list[bool]]:
-        """By asset: first and last bar, and whether every bar between is there and tradable (volume over zero)."""
-        if "spans" not in self.caches:
-            first, last, dense = [], [], []
-            for asset, (row, volume) in enumerate(zip(self.close, self.volume, strict=True)):
-                a, b, is_whole = 0, self.size - 1, self._is_full(asset)
-                if not is_whole:
-                    there = np.flatnonzero(~np.isnan(row))
-                    a, b = int(there[0]), int(there[-1])
-                    is_whole = len(there) == b - a + 1
-                first.append(a)
-                last.append(b)
-                dense.append(is_whole and bool(volume[a : b + 1].all()))
-            self.caches["spans"] = (first, last, dense)
-        return self.caches["spans"]  # type: ignore[return-value]
-
-    def _is_full(self, asset: int) -> bool:
-        """Whether the asset has a bar at every time of the grid."""
-        if "full" not in self.caches:
-            self.caches["full"] = [not np.isnan(row.sum()) or not np.isnan(row).any() for row in self.close]
-        return self.caches["full"][asset]  # type: ignore[index,no-any-return]
-
-    def columns(self, asked: Sequence[Column], asset: int, max_age_ns: int) -> dict[Column, Floats]:
-        """Those of the columns that stand on bars alone, at all closes of an asset that has every bar; made once."""
-        if asset >= len(self.close) or not self._is_full(asset):
-            return {}
-        return {one: self.column(one, asset, max_age_ns) for one in asked if one.sources == (BARS,)}
-
-    def column(self, asked: Column, asset: int, max_age_ns: int) -> Floats:
-        """A column at all closes, as known then; made once."""
-        key = (asked, asset, max_age_ns)
-        if key not in self.caches:
-            self.caches[key] = values(asked, self.series(asset), max_age_ns, self.closes_ns)
-        return self.caches[key]  # type: ignore[return-value]
-
-    def last_bar(self, asset: int) -> NDArray[np.int64]:
-        """For each time, the index of the asset's last bar at or before it (-1 before the first)."""
-        key = ("last", asset)
-        if key not in self.caches:
-            index = np.where(np.isnan(self.close[asset]), -1, np.arange(self.close.shape[1]))
-            self.caches[key] = np.maximum.accumulate(index)
-        return self.caches[key]  # type: ignore[return-value]
-
-    def next_tradable(self, asset: int) -> NDArray[np.int64]:
-        """For each time, the index of the asset's next bar with volume at or after it (the length = none)."""
-        key = ("next", asset)
-        if key not in self.caches:
-            size = self.close.shape[1]
-            good = ~np.isnan(self.close[asset]) & (self.volume[asset] != 0)
-            index = np.where(good, np.arange(size), size)
-            self.caches[key] = np.minimum.accumulate(index[::-1])[::-1]
-        return self.caches[key]  # type: ignore[return-value]
-
-    def searchable(self, asset: int) -> tuple[Floats, Floats]:
-        """Lows and highs for exit searches: bars without volume can hit nothing."""
-        if self.spans()[2][asset]:
-            return self.low[asset], self.high[asset]
-        key = ("search", asset)
-        if key not in self.caches:
-            idle = self.volume[asset] == 0
-            self.caches[key] = (np.where(idle, np.nan, self.low[asset]), np.where(idle, np.nan, self.high[asset]))
-        return self.caches[key]  # type: ignore[return-value]
-
-    def closed(self, at_ns: int) -> int:
-        """The index of the last bar that is closed at an instant; -1 before the first."""
-        if self.is_regular:
-            return max(-1, min((at_ns - self.start_ns) // self.step_ns - 1, self.size - 1))
-        return bisect_right(self._opens(), at_ns - self.step_ns) - 1
-
-    def opening(self, at_ns: int) -> int:
-        """The index of the first bar that opens at or after an instant; the length = none."""
-        if self.is_regular:
-            return max(0, min(-((self.start_ns - at_ns) // self.step_ns), self.size))
-        return bisect_right(self._opens(), at_ns - 1)
-
-    def _opens(self) -> list[int]:
-        if "opens" not in self.caches:
-            self.caches["opens"] = self.opens_ns.tolist()
-        return self.caches["opens"]  # type: ignore[return-value]
-
-
-def datums(rows: Arrivals, asset: int) -> tuple[Instants, Instants, Floats]:
-    """One asset's data of a kind: known_at, as_of, value; the last of those known at one instant."""
-    mine = np.flatnonzero(rows.asset == asset)
-    known = rows.known_ns[mine]
-    if len(mine):
-        mine = mine[np.append(known[1:] != known[:-1], True)]
-    return rows.known_ns[mine], rows.as_of_ns[mine], rows.value[mine]
+__all__ = ["LONG_AGO", "Arrivals", "Floats", "History", "Instants", "Panel", "datums"]
 
 
 class _State:
     """The newest values of one kind, moved forward with the cursor."""
 
-    __slots__ = ("as_of", "at", "known", "rows", "values")
+    __slots__ = ("as_of", "at", "known", "now_ns", "rows", "values")
 
     def __init__(self, rows: Arrivals, count: int) -> None:
         self.rows = rows
-        self.at = 0
+        self.at, self.now_ns = 0, LONG_AGO
         self.values = np.full(count, np.nan)
         self.as_of = np.full(count, LONG_AGO)
         self.known = np.full(count, LONG_AGO)
 
     def advance(self, now_ns: int) -> None:
-        rows = self.rows
+        if now_ns == self.now_ns:
+            return
+        rows, self.now_ns = self.rows, now_ns
         upto = int(rows.known_ns.searchsorted(now_ns, side="right"))
         if upto > self.at:
             who = rows.asset[self.at : upto]
@@ -206,23 +49,25 @@ class History:
     """A cursor over a panel: what is known at `now_ns`. The last bar closed then is `bar`."""
 
     __slots__ = (
-        "_columns", "_dense", "_first", "_is_plain", "_last", "_marks", "_states", "bar", "delisted", "index", "is_close",
+        "_all_listed", "_columns", "_dense", "_first", "_is_plain", "_last", "_marks", "_names", "_states", "_told", "bar", "delisted", "index", "is_close",
         "names", "now_ns", "number", "panel",
     )  # fmt: skip
 
     def __init__(self, panel: Panel, number: Converter, kinds: Mapping[str, tuple[str, ...]]) -> None:
         self.panel = panel
         self.names = panel.names
-        self.index = {name: i for i, name in enumerate(panel.names)}
+        self.index = panel.index
         self.number = number
         self._is_plain = number is plainly
         self.now_ns = LONG_AGO
         self.bar = -1
         self.is_close = False
-        self._columns: dict[object, Callable[[int], float]] = {}
+        self._columns: dict[tuple[int, str, int], tuple[Callable[[int], float], Column]] = {}
         self._first, self._last, self._dense = panel.spans()
         self.delisted: set[str] = set()
-        self._marks = [row.item for row in panel.close]
+        self._marks = panel.readers["close"]
+        self._told: dict[tuple[str, int], Told] = {}
+        self._all_listed, self._names = max(self._first), tuple(panel.names)
         # one place more than names: data about the market as a whole
         self._states = {
             (group, kind): _State(rows[kind], len(self.names) + 1)
@@ -256,6 +101,12 @@ class History:
         for asset in self.delisted:
             shown[self.index[asset]] = False
         return shown
+
+    def shown(self) -> tuple[str, ...]:
+        """The names of those that can be traded."""
+        if self.bar >= self._all_listed and not self.delisted:
+            return self._names
+        return tuple([name for name, seen in zip(self.names, self.tradable().tolist(), strict=True) if seen])
 
     def _listed(self) -> NDArray[np.int64]:
         if "first" not in self.panel.caches:
@@ -294,6 +145,22 @@ class History:
         """The same for signals."""
         return self._newest("signals", kind)
 
+    def rating(self, kind: str, asset: str) -> tuple[float, int] | None:
+        """The newest value of one asset and its as_of; None where nothing is known."""
+        at = self.index.get(asset)
+        if at is None:
+            return None
+        state = self._states.get(("ratings", kind))
+        if state is not None and state.now_ns == self.now_ns:  # all were asked for at this instant
+            as_of = state.as_of.item(at)
+            return (state.values.item(at), as_of) if as_of > LONG_AGO else None
+        told = self._told.get((kind, at))
+        if told is None:
+            told = self._told[kind, at] = self.panel.told(kind, at)
+        known, dates, values_ = told
+        newest = bisect_right(known, self.now_ns) - 1
+        return (values_[newest], dates[newest]) if newest >= 0 else None
+
     def _newest(self, group: str, kind: str) -> tuple[Floats, Instants]:
         state = self._states.get((group, kind))
         if state is None:
@@ -330,11 +197,12 @@ class History:
 
     def value(self, column: Column, asset: str, max_age_ns: int) -> float:
         """A column's value now, NaN when unknown; at closes it is read from a column computed once per panel."""
-        at = self.index[asset]
+        key = (id(column), asset, max_age_ns)  # hashing a column costs more than reading it; who is kept keeps its id
+        kept = self._columns.get(key)
+        if kept is not None and self.is_close:
+            return kept[0](self.bar)
         if not self.is_close:
-            return newest(column, self.panel.series(at), max_age_ns, self.now_ns)
-        key = (column, at, max_age_ns)
-        read = self._columns.get(key)
-        if read is None:
-            read = self._columns[key] = self.panel.column(column, at, max_age_ns).item
+            return newest(column, self.panel.series(self.index[asset]), max_age_ns, self.now_ns)
+        read = self.panel.column(column, self.index[asset], max_age_ns).item
+        self._columns[key] = (read, column)
         return read(self.bar)

@@ -16,9 +16,7 @@ Number = float
 Converter = Callable[[float], Number]
 
 
-def plainly(value: float) -> Number:
-    """The number as float, for research."""
-    return float(value)
+plainly: Converter = float  # the number as float, for research
 
 
 def exactly(value: float) -> Number:
@@ -90,7 +88,7 @@ class Step:
 class Terms:
     """An instrument in the numbers of one run: what sizing, matching and the ledger ask it."""
 
-    __slots__ = ("asset", "fee_received", "lot", "min_notional", "near", "tick", "venue")
+    __slots__ = ("asset", "fee_received", "lot", "min_notional", "near", "tick", "venue", "zero")
 
     def __init__(self, instrument: Instrument, fee_on_buy: FeeOnBuy, number: Converter) -> None:
         self.asset = instrument.asset
@@ -98,6 +96,7 @@ class Terms:
         self.lot = None if instrument.lot is None else Step(instrument.lot, number)
         self.tick = None if instrument.tick is None else Step(instrument.tick, number)
         self.min_notional = None if instrument.min_notional is None else number(instrument.min_notional)
+        self.zero = number(0)
         self.near = number(1e-9)  # changes under this share of a holding are none
         self.fee_received = (instrument.fee_on_buy or fee_on_buy) == "received"
 

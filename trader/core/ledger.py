@@ -29,13 +29,14 @@ class Holding:
 class Ledger:
     """Cash, holdings, other balances, fees and realised profit of one mount."""
 
-    __slots__ = ("_only", "cash", "fees", "holdings", "others", "realised", "zero")
+    __slots__ = ("_only", "cash", "fees", "held", "holdings", "others", "realised", "zero")
 
     def __init__(self, cash: dict[str, Number], zero: Number) -> None:
         self.cash = dict(cash)
         self._only = next(iter(cash)) if len(cash) == 1 else None
         self.zero = zero
         self.holdings: dict[str, Holding] = {}
+        self.held: dict[str, bool] = {}  # assets of which there is any quantity, dust included, since when there is
         self.others: dict[tuple[str, str], Number] = {}
         self.fees: dict[str, Number] = {}
         self.realised = zero
@@ -54,32 +55,38 @@ def book_fill(
     if holding is None:
         holding = ledger.holdings[asset] = Holding(asset, venue, ledger.zero)
     value, cash = quantity * price, ledger.cash[venue]
+    held, in_asset = holding.quantity, fee_asset == asset
     if side > 0:
         cash -= value
-        gained = quantity if fee_asset != asset else quantity - fee
+        gained = quantity - fee if in_asset else quantity
         if holding.is_flat:
             holding.is_flat = False
             holding.entry = holding.peak = price
             holding.opened_ns = at_ns
         else:
-            holding.entry = (holding.entry * holding.quantity + price * gained) / (holding.quantity + gained)
-        holding.quantity += gained
+            holding.entry = (holding.entry * held + price * gained) / (held + gained)
+        holding.quantity = held + gained
+        ledger.held[asset] = True
     else:
         cash += value
         ledger.realised += (price - holding.entry) * quantity
-        holding.quantity -= quantity if fee_asset != asset else quantity + fee
+        left = held - (quantity + fee if in_asset else quantity)
+        holding.quantity = left
+        if not left:
+            ledger.held.pop(asset, None)
     if fee:
         if fee_asset == QUOTE:
             cash -= fee
             ledger.realised -= fee
-        elif fee_asset != asset:
+        elif not in_asset:
             key = (venue, fee_asset)
             ledger.others[key] = ledger.others.get(key, ledger.zero) - fee
-        ledger.fees[fee_asset] = ledger.fees.get(fee_asset, ledger.zero) + fee
+        fees = ledger.fees
+        fees[fee_asset] = fees[fee_asset] + fee if fee_asset in fees else fee
     ledger.cash[venue] = cash
     return holding
 
 
 def equity(ledger: Ledger, marks: dict[str, Number]) -> Number:
     """Cash plus holdings at the given prices."""
-    return sum((h.quantity * marks[a] for a, h in ledger.holdings.items() if h.quantity), ledger.total_cash())
+    return sum((ledger.holdings[a].quantity * marks[a] for a in ledger.held), ledger.total_cash())

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from trader.core.exits import Exit
@@ -24,7 +25,7 @@ class Unknown(Enum):
     HOLD = "hold"
 
 
-HOLD = Unknown.HOLD
+LEAVE, HOLD = Unknown.LEAVE, Unknown.HOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Target(NamedTuple):
 
 
 NOTHING = Target(0.0)
+UNCHANGED: Mapping[str, Target | float | Quote | Units] = MappingProxyType({})
 
 
 class Decision(NamedTuple):
@@ -58,7 +60,7 @@ class Decision(NamedTuple):
 
     targets: Mapping[str, Target | float | Quote | Units]
     closes_others: bool = False
-    unknown: Unknown = Unknown.LEAVE
+    unknown: Unknown = LEAVE
     timers: tuple[datetime, ...] = ()
     memo: object = None
     remembers: bool = False
@@ -67,16 +69,16 @@ class Decision(NamedTuple):
     @classmethod
     def hold(cls, why: str = "") -> Self:
         """Leave every standing target as it is."""
-        return cls({}, why=why)
+        return cls(UNCHANGED, why=why) if why else STILL  # type: ignore[return-value]  # cast() would be a call
 
     @classmethod
     def change(cls, targets: Mapping[str, Target | float | Quote | Units], why: str = "") -> Self:
         """State these targets; all others stand. A size of 0 leaves."""
-        return cls(targets, why=why)
+        return tuple.__new__(cls, (targets, False, LEAVE, (), None, False, why))  # quicker than cls(...), and hot
 
     @classmethod
     def exactly(
-        cls, targets: Mapping[str, Target | float | Quote | Units], *, unknown: Unknown = Unknown.LEAVE, why: str = ""
+        cls, targets: Mapping[str, Target | float | Quote | Units], *, unknown: Unknown = LEAVE, why: str = ""
     ) -> Self:
         """State these targets; everything else that is held or working goes to zero."""
         return cls(targets, True, unknown, why=why)
@@ -88,6 +90,9 @@ class Decision(NamedTuple):
     def remember(self, memo: object) -> Self:
         """Keep a value that `view.memo` serves at later wakes, also after a restart."""
         return self._replace(memo=memo, remembers=True)
+
+
+STILL = Decision(UNCHANGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +139,20 @@ class Wants:
 class Wake:
     """Why a strategy was called: the names of all causes, and the assets they concern."""
 
-    __slots__ = ("_names", "_numbers", "causes")
+    __slots__ = ("_names", "_numbers", "assets", "causes")
+    assets: tuple[str, ...]  # the assets concerned, by name ascending; made when first asked for
 
     def __init__(self, causes: tuple[str, ...], numbers: Sequence[int], names: Sequence[str]) -> None:
         self.causes = causes
         self._numbers = numbers
         self._names = names
 
-    @property
-    def assets(self) -> tuple[str, ...]:
-        """The assets concerned, by name ascending."""
-        names, numbers = self._names, self._numbers
-        if len(numbers) == 1:
-            return (names[numbers[0]],)
-        return tuple([names[number] for number in numbers])
+    def __getattr__(self, name: str) -> tuple[str, ...]:
+        if name != "assets":
+            raise AttributeError(name)
+        names = self._names
+        self.assets = found = tuple([names[number] for number in self._numbers])
+        return found
 
     def __repr__(self) -> str:
         return f"Wake({', '.join(self.causes)})"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,11 +45,17 @@ class Seen(Protocol):
     def tradable(self) -> NDArray[np.bool_]:
         """The same for all assets, in the order of `names`."""
 
+    def shown(self) -> tuple[str, ...]:
+        """The names of those that can be traded."""
+
     def mark(self, asset: str) -> Number:
         """The last closed price."""
 
     def rating_state(self, kind: str) -> tuple[Floats, Instants]:
         """Newest values and their as_of of all assets; as_of is very old where nothing is known."""
+
+    def rating(self, kind: str, asset: str) -> tuple[float, int] | None:
+        """The newest value of one asset and its as_of; None where nothing is known."""
 
     def signal(self, asset: str, kinds: tuple[str, ...]) -> Signal | None:
         """The newest signal of the kinds."""
@@ -75,18 +81,31 @@ class Market(Seen, Protocol):
 
 
 class Ratings:
-    """Ratings that are fresh now, best first: by value, then by name. Empty selections are falsy."""
+    """Ratings that are fresh now, best first: by value, then by name. Empty selections are falsy.
 
-    __slots__ = ("_as_of", "_index", "_names", "_now", "_numbers", "_values")
+    Those of all assets are looked up when a selection is asked for; one asset's alone is read by itself.
+    """
 
-    def __init__(
-        self, names: list[str], numbers: dict[str, int], values: Floats, as_of: Instants, index: Index, now_ns: int
-    ) -> None:  # fmt: skip
-        self._names, self._numbers = names, numbers
-        self._values, self._as_of, self._index, self._now = values, as_of, index, now_ns
+    __slots__ = ("_as_of", "_kind", "_max_age_ns", "_now_ns", "_picked", "_seen", "_values")
+
+    def __init__(self, seen: Seen, kind: str, now_ns: int, max_age_ns: int) -> None:
+        self._seen, self._kind = seen, kind
+        self._now_ns, self._max_age_ns = now_ns, max_age_ns
+        self._picked: Index | None = None
+
+    @property
+    def _index(self) -> Index:
+        if self._picked is None:
+            self._values, self._as_of = self._seen.rating_state(self._kind)
+            fresh = self._now_ns - self._as_of <= self._max_age_ns
+            fresh &= self._seen.tradable()
+            self._picked = np.flatnonzero(fresh)
+        return self._picked
 
     def _pick(self, index: Index) -> "Ratings":
-        return Ratings(self._names, self._numbers, self._values, self._as_of, index, self._now)
+        one = Ratings(self._seen, self._kind, self._now_ns, self._max_age_ns)
+        one._values, one._as_of, one._picked = self._values, self._as_of, index
+        return one
 
     def _ranked(self) -> NDArray[np.intp]:
         index = self._index
@@ -94,11 +113,13 @@ class Ratings:
 
     def at_least(self, level: float) -> "Ratings":
         """Those at or over the level."""
-        return self._pick(self._index[self._values[self._index] >= level])
+        index = self._index
+        return self._pick(index[self._values[index] >= level])
 
     def at_most(self, level: float) -> "Ratings":
         """Those at or under the level."""
-        return self._pick(self._index[self._values[self._index] <= level])
+        index = self._index
+        return self._pick(index[self._values[index] <= level])
 
     def top(self, count: int) -> "Ratings":
         """The best few."""
@@ -110,30 +131,37 @@ class Ratings:
 
     def fresher_than(self, age: str) -> "Ratings":
         """Those whose as_of is at most this old."""
-        return self._pick(self._index[self._now - self._as_of[self._index] <= duration(age)])
+        index = self._index
+        return self._pick(index[self._now_ns - self._as_of[index] <= duration(age)])
 
     def latest(self) -> "Ratings":
         """Those of the newest publication, by as_of."""
-        dates = self._as_of[self._index]
-        return self._pick(self._index[dates == dates.max()]) if len(dates) else self
+        index = self._index
+        dates = self._as_of[index]
+        return self._pick(index[dates == dates.max()]) if len(dates) else self
 
     def __iter__(self) -> Iterator[str]:
-        names = self._names
+        names = self._seen.names
         return iter([names[i] for i in self._ranked().tolist()])
 
     def items(self) -> list[tuple[str, float]]:
         """Assets with their values, best first."""
         ranked = self._ranked()
-        names = self._names
+        names = self._seen.names
         return [(names[i], v) for i, v in zip(ranked.tolist(), self._values[ranked].tolist(), strict=True)]
 
     def get(self, asset: str, default: float | None = None) -> float | None:
         """The value of an asset, or the default where it is unknown."""
-        number = self._numbers.get(asset)
+        if self._picked is None:
+            found = self._seen.rating(self._kind, asset)
+            if found is None or self._now_ns - found[1] > self._max_age_ns or not self._seen.is_tradable(asset):
+                return default
+            return found[0]
+        number = self._seen.index.get(asset)
         if number is None:
             return default
-        at = int(self._index.searchsorted(number))
-        known = at < len(self._index) and self._index[at] == number
+        at = int(self._picked.searchsorted(number))
+        known = at < len(self._picked) and self._picked[at] == number
         return float(self._values[number]) if known else default
 
     def __getitem__(self, asset: str) -> float:
@@ -180,36 +208,33 @@ class HoldingView:
 class View:
     """All a strategy can know now. Equity, cash and weights are the mount's."""
 
-    __slots__ = ("_equity", "_mount", "_now_ns", "_seen", "_wants", "wake")
+    __slots__ = ("_equity", "_equity_ns", "_max_age_ns", "_mount", "_seen", "_wants", "now_ns", "wake")
+    saw: ClassVar[str] = ""  # hashes of what was shown, where a witness keeps them
 
     def __init__(self, seen: Seen, mount: Mount, wants: Wants, now_ns: int, wake: Wake) -> None:
         self._seen = seen
         self._mount = mount
         self._wants = wants
-        self._now_ns = now_ns
+        self._max_age_ns = wants.max_age_ns
+        self.now_ns = now_ns  # the instant of this wake; a driver that makes many moves one view along
         self.wake = wake
-        self._equity: Number | None = None
+        self._equity: Number = 0
+        self._equity_ns: int | None = None
 
     @property
     def now(self) -> datetime:
         """The instant of this wake, aware UTC."""
-        return from_ns(self._now_ns)
-
-    @property
-    def saw(self) -> str:
-        """Hashes of what was shown, where a witness keeps them."""
-        return ""
+        return from_ns(self.now_ns)
 
     @property
     def equity(self) -> Number:
         """Cash plus holdings at the last closed prices, in quote money."""
-        if self._equity is None:
+        if self._equity_ns != self.now_ns:
             ledger, mark = self._mount.ledger, self._seen.mark
-            total = ledger.total_cash()
-            for asset, holding in ledger.holdings.items():
-                if holding.quantity:
-                    total += holding.quantity * mark(asset)
-            self._equity = total
+            total, holdings = ledger.total_cash(), ledger.holdings
+            for asset in ledger.held:
+                total += holdings[asset].quantity * mark(asset)
+            self._equity, self._equity_ns = total, self.now_ns
         return self._equity
 
     @property
@@ -225,24 +250,18 @@ class View:
     @property
     def assets(self) -> tuple[str, ...]:
         """The assets that can be traded now, by name."""
-        shown = self._seen.tradable()
-        return tuple([name for name, seen in zip(self._seen.names, shown.tolist(), strict=True) if seen])
+        return self._seen.shown()
 
     def ratings(self, kind: str) -> Ratings:
         """Fresh ratings of a kind that `Wants` lists; raises KeyError for another."""
         if kind not in self._wants.ratings:
             raise KeyError(f"rating {kind!r} is not in Wants(ratings={self._wants.ratings}); list it to read it")
-        values, as_of = self._seen.rating_state(kind)
-        fresh = self._now_ns - as_of <= self._wants.max_age_ns
-        fresh &= self._seen.tradable()
-        return Ratings(self._seen.names, self._seen.index, values, as_of, np.flatnonzero(fresh), self._now_ns)
+        return Ratings(self._seen, kind, self.now_ns, self._max_age_ns)
 
     def knows(self, asset: str) -> bool:
         """Whether every wanted rating of the asset is fresh."""
-        number = self._seen.index[asset]
-        age = self._wants.max_age_ns
-        states = [self._seen.rating_state(kind)[1] for kind in self._wants.ratings]
-        return all(self._now_ns - int(as_of[number]) <= age for as_of in states)
+        found = [self._seen.rating(kind, asset) for kind in self._wants.ratings]
+        return all(one is not None and self.now_ns - one[1] <= self._wants.max_age_ns for one in found)
 
     def signal(self, asset: str, kind: str | None = None) -> Signal | None:
         """The newest signal about an asset (of one kind, or of any that `Wants` lists)."""
@@ -258,7 +277,12 @@ class View:
 
     def value(self, column: "Column", asset: str) -> float:
         """The value of a declared column now, NaN when unknown."""
-        return self._seen.value(column, asset, self._wants.max_age_ns)
+        return self._seen.value(column, asset, self._max_age_ns)
+
+    def holds(self, asset: str) -> bool:
+        """Whether anything is held of an asset; dust is nothing."""
+        holding = self._mount.ledger.holdings.get(asset)
+        return holding is not None and not holding.is_flat
 
     def holding(self, asset: str) -> HoldingView | None:
         """What is held of an asset; None when flat or dust."""

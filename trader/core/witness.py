@@ -43,6 +43,12 @@ class Witness:
         self._note("all tradable", found)
         return found
 
+    def shown(self) -> tuple[str, ...]:
+        """The names of those that can be traded."""
+        found = self._seen.shown()
+        self._note("shown", found)
+        return found
+
     def mark(self, asset: str) -> Number:
         """The last closed price."""
         found = self._seen.mark(asset)
@@ -54,6 +60,12 @@ class Witness:
         values, dates = self._seen.rating_state(kind)
         self._note("ratings", kind, values, dates)
         return values, dates
+
+    def rating(self, kind: str, asset: str) -> tuple[float, int] | None:
+        """The newest value of one asset and its as_of."""
+        found = self._seen.rating(kind, asset)
+        self._note("rating", kind, asset, found)
+        return found
 
     def signal(self, asset: str, kinds: tuple[str, ...]) -> Signal | None:
         """The newest signal of the kinds."""
@@ -91,6 +103,6 @@ class WitnessedView(View):
         self._stood = hashlib.sha256(stood.encode()).hexdigest()[:LENGTH]
 
     @property
-    def saw(self) -> str:
+    def saw(self) -> str:  # type: ignore[override]  # nothing for a plain view, made when asked for here
         """Hashes of what was shown so far, and of cash, holdings and memo when the wake began."""
         return f"{self._witness.digest()}-{self._stood}"

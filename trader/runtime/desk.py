@@ -88,7 +88,7 @@ class Desk:
         return followed
 
     def _caused(self, told: Sequence[Fact], followed: Sequence[Fact]) -> list[Fact]:
-        self.engine.rows.clear()  # what followed is in the journal; a bot that runs for months keeps no second record
+        self.engine.record.clear()  # what followed is in the journal; a bot that runs for months keeps no second record
         return caused(told, followed, self.outcomes.wanted)
 
     async def _write(self, told: Sequence[Fact], followed: Sequence[Fact]) -> None:
