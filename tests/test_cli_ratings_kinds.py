@@ -114,7 +114,7 @@ def test_a_plan_that_is_too_small_is_said_before_anything_is_asked(tmp_path, run
     for words in (("check", path), ("run", path, "--live")):
         said = run(*words, code=2)
         for part in (
-            "vendor.yaml: credits:",
+            "vendor.yaml:4:1 credits:",
             "takes 23,220 credits a month",
             "includes 10,000",
             "30 tokens hourly = 21,600 a month",
