@@ -53,6 +53,12 @@ def test_a_history_is_fetched_once_goes_on_where_it_was_and_says_what_was_known(
 @pytest.mark.slow
 def test_what_goes_wrong_is_said_with_what_helps(tmp_path, run):
     with vendor("--at", "2024-06-10T06:00") as port:
+        path = config(tmp_path / "vendor.yaml", port)
+        told = run("ratings", "pull", path, *SPAN[:2], "--until", "2024-01-02", "--yes", "--tokens", "ETH/USDT")
+        assert told.startswith("3 requests")
+        assert set(re.findall(r"^ *(\S+/USDT|MARKET) ", run("ratings", "list", path), re.M)) == {"ETH/USDT", "MARKET"}
+        said = run("ratings", "pull", path, *SPAN, "--tokens", "ETH/USDT,DOGE/USDT", code=2)
+        assert "DOGE/USDT: not among the assets of the file: BTC/USDT, ETH/USDT, SOL/USDT" in said
         path = config(tmp_path / "vendor.yaml", port, plan=3)
         said = run("ratings", "pull", path, *SPAN, "--yes", code=4)
         assert "more than is left" in said

@@ -34,6 +34,9 @@ def pull(
     config: VendorFile,
     since: Annotated[str, typer.Option(help="The first day, UTC.", show_default=False)],
     until: Annotated[str, typer.Option(help="The last day, included; none = yesterday.", show_default=False)] = "",
+    tokens: Annotated[
+        str, typer.Option(help="Only these of the file's assets, parted by commas.", show_default=False)
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before credits are spent.")] = False,
 ) -> None:
     """Fetch a history into the store. It says first what it costs; broken off, it goes on where it was.
@@ -42,6 +45,7 @@ def pull(
     Examples:
       trader ratings pull config/tokenmetrics.yaml --since 2024-01-01
       trader ratings pull config/tokenmetrics.yaml --since 2024-01-01 --until 2024-06-30 --yes
+      trader ratings pull config/tokenmetrics.yaml --since 2024-01-01 --tokens BTC/USDT,ETH/USDT
     """
     from trader.adapters.tokenmetrics import VendorError
     from trader.ratings import pull as fetch
@@ -53,6 +57,7 @@ def pull(
     if last < first:
         raise Failure(f"--until {last} is before --since {first}")
     with opened(config) as (settings, store):
+        settings = _only(settings, tokens)
         _tell_passed_over(settings)
         if settings.nameless:
             print(f"left out, no id yet: {', '.join(settings.nameless)}; `trader assets find {config}` looks it up")
@@ -254,6 +259,15 @@ def export(
         except TapeError as error:
             raise Failure(str(error)) from error
     print(f"{count} rows in {file}")
+
+
+def _only(settings: "Vendor", tokens: str) -> "Vendor":
+    """The same settings with some of their assets; raises Failure for one that the file does not map."""
+    names = [one.strip() for one in tokens.split(",") if one.strip()] or list(settings.assets)
+    strange = [one for one in names if one not in settings.assets]
+    if strange:
+        raise Failure(f"--tokens: {', '.join(strange)}: not among the assets of the file: {', '.join(settings.assets)}")
+    return settings.model_copy(update={"assets": {one: settings.assets[one] for one in names}})
 
 
 def _tell_passed_over(settings: "Vendor") -> None:
