@@ -70,19 +70,26 @@ class Cluster:
         self.client.register_plugin(Shipped(self.name, tape), name=self.name)
 
     def rows(self, jobs: Iterable[Job]) -> Iterator[list[Row]]:
-        """At most two chunks per worker are under way; a chunk that killed several workers is done again, job by job."""
+        """At most two chunks per worker are under way. What was with several workers when they died is done again, job by job, and each
+        alone in the cluster: what else waits at a worker that dies is under suspicion as well.
+        """
         coming, suspects = iter(jobs), deque[Job]()
         under_way: dict[Any, list[Job]] = {}
+        alone: set[Any] = set()
         while True:
-            most = 2 * max(1, len(self.client.nthreads()))
+            most = 1 if suspects or alone else 2 * max(1, len(self.client.nthreads()))
             while len(under_way) < most:
-                chunk = [suspects.popleft()] if suspects else self.pace.take(coming)
+                is_alone = bool(suspects)
+                chunk = [suspects.popleft()] if is_alone else self.pace.take(coming)
                 if not chunk:
                     break
                 sent = self.client.submit(
                     _work, self.name, self.sweep, self.setting, chunk, packages_code(), pure=False
                 )
                 under_way[sent] = chunk
+                if is_alone:
+                    alone.add(sent)
+                    break
             if not under_way:
                 return
             for one in self._done(under_way):
@@ -90,7 +97,7 @@ class Cluster:
                 try:
                     rows = one.result()
                 except distributed.KilledWorker:
-                    if len(chunk) > 1:
+                    if one not in alone:
                         suspects.extend(chunk)
                         continue
                     rows = [
@@ -106,6 +113,8 @@ class Cluster:
                     raise ClusterError(
                         f"the scheduler is gone ({error}); run it again: finished trials are kept"
                     ) from error
+                finally:
+                    alone.discard(one)
                 self.pace.note(rows)
                 yield rows
 

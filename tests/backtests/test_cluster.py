@@ -1,5 +1,6 @@
 """The same sweep on a Dask cluster: equal rows, the tape sent once per worker, and a death loses nothing."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -28,8 +29,15 @@ def dask(*arguments):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])}
     return subprocess.Popen(
         [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]], env=environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
+
+
+def end(process):
+    """End it and its children, at once: a nanny whose worker was killed may not hear of anything else any more."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
 
 
 @pytest.fixture
@@ -49,9 +57,7 @@ def cluster(tmp_path):
             yield client, started[1:]
     finally:
         for one in reversed(started):
-            one.terminate()
-        for one in started:
-            one.wait(timeout=30)
+            end(one)
 
 
 def test_a_cluster_finds_what_one_process_finds(cluster):
@@ -62,7 +68,8 @@ def test_a_cluster_finds_what_one_process_finds(cluster):
     ]
 
 
-def test_a_worker_that_dies_loses_and_repeats_nothing(cluster, tmp_path):
+def test_a_worker_that_dies_loses_and_repeats_nothing(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("backtests.cluster.CHUNK_SECONDS", 0.1)  # several chunks, however quick a replay is
     client, _ = cluster
     victim = min(client.run(os.getpid).values())
     struck = []
