@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+STORIES = 60 if os.environ.get("MATRIX") == "full" else 20
 MUST_REACH = {
     "lost",
     "silent",
@@ -36,12 +37,12 @@ def told(*words, **environment):
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("venue", ["gate", "mexc"])
 def test_after_any_kill_and_any_trouble_the_books_agree(venue):
-    code, stories, said = told("--venue", venue, "--from", 1, "--count", 40)
-    assert (code, len(stories)) == (0, 40), said[-3_000:]
+    code, stories, said = told("--venue", venue, "--from", 1, "--count", STORIES)
+    assert (code, len(stories)) == (0, STORIES), said[-3_000:]
     reached = sum((Counter(story["reached"]) for story in stories), Counter())
     assert not MUST_REACH - set(reached), f"never met: {MUST_REACH - set(reached)}"
-    assert sum(story["orders"] for story in stories) > 40
-    assert sum(busy > 0 for story in stories for _, busy in story["kills"]) > 10, (
+    assert sum(story["orders"] for story in stories) > STORIES
+    assert sum(busy > 0 for story in stories for _, busy in story["kills"]) > STORIES // 4, (
         "no life ended while orders were under way"
     )
 
