@@ -70,7 +70,7 @@ def test_what_is_not_daily_is_fed_over_a_socket_and_shown(tmp_path, run, api):
         assert set(troubles.values()) == {""}
         assert any("which is not mapped" in what for what in warned)
         listed = run("ratings", "list", path)
-        assert re.search(r"BTC/USDT +hourly_trend +\S+ \S+ +\S+ \S+ +\d+ +\d+ +0 ", listed), listed
+        assert re.search(r"BTC/USDT +hourly_trend +\S+( \S+)? +\S+( \S+)? +\d+ +\d+ +0 ", listed), listed
         assert re.search(r"MARKET +sentiment ", listed)
         assert re.search(r"index_weight .* +1 +- +0 ", listed), "a list has no gaps"
         assert "were set aside" in listed
