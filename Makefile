@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+WORKERS ?= 3
 CONFIG ?= config/backtest.yaml
 VENUE ?= gate
 SHELL := /bin/bash
@@ -21,7 +21,7 @@ backtest: $(VENV)/run.stamp  ## a backtest of the bundled real data: summary her
 	@mkdir -p build
 	$(BIN)/trader backtest $(CONFIG) --report build/backtest.html
 
-test: $(VENV)/dev.stamp  ## every test
+test: $(VENV)/dev.stamp  ## every test; MATRIX=full: the long proofs too
 	$(BIN)/python -m pytest -n $(WORKERS) -q
 
 check: $(VENV)/dev.stamp  ## format, lint, strict types, the laws of the house, the fast tests

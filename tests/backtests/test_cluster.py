@@ -12,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.services.parts import full
+
 distributed = pytest.importorskip("distributed")
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -68,6 +70,7 @@ def test_a_cluster_finds_what_one_process_finds(cluster):
     ]
 
 
+@full
 def test_a_worker_that_dies_loses_and_repeats_nothing(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr("backtests.cluster.CHUNK_SECONDS", 0.1)  # several chunks, however quick a replay is
     client, _ = cluster
@@ -112,6 +115,7 @@ def test_without_a_scheduler_it_says_so():
     assert time.monotonic() - begun < 30
 
 
+@full
 def test_what_kills_its_workers_is_a_row(cluster):
     from sweeper import Deadly
 

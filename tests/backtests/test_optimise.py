@@ -10,6 +10,7 @@ from backtests import Range, Search, explore, replay, sample
 from backtests.search import FIGURES
 from backtests.space import Space
 from strategies import RatingBand
+from tests.services.parts import full
 
 optuna = pytest.importorskip("optuna")
 SPACE = Space(
@@ -41,7 +42,7 @@ def forget(folder, numbers):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pruning", [None, "median", "halving"])
+@pytest.mark.parametrize("pruning", [None, pytest.param("median", marks=full), pytest.param("halving", marks=full)])
 def test_a_study_that_lost_its_end_proposes_the_same_again(tape, tmp_path, pruning):
     whole = found(tape, pruning=pruning)
     found(tape, tmp_path / "s", pruning=pruning)
@@ -59,6 +60,7 @@ def test_two_workers_propose_what_one_does(tape):
     pd.testing.assert_frame_equal(found(tape).frame, found(tape, workers=2).frame)
 
 
+@full
 @pytest.mark.slow
 def test_it_learns(tape):
     one = found(tape, runs=80)

@@ -16,6 +16,7 @@ from backtests import Costs, Range, Search, Tape, explore, replay, sample, share
 from backtests.space import Space
 from backtests.study import Study, StudyError
 from strategies import SmaCross, TopRated
+from tests.services.parts import full
 from trader.core.history import Panel
 from trader.core.instruments import Instrument
 
@@ -45,7 +46,7 @@ def wait_for_rows(folder, count):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=full), "2"])
 def test_a_killed_sweep_goes_on_and_repeats_nothing(tmp_path, workers):
     folder = tmp_path / "studies" / "one"
     child = subprocess.Popen(
@@ -75,6 +76,7 @@ def test_a_killed_sweep_goes_on_and_repeats_nothing(tmp_path, workers):
     assert go(folder, 60).fresh == 0
 
 
+@full
 @pytest.mark.slow
 def test_a_dead_worker_loses_nothing(tmp_path):
     seen: list[float] = []
@@ -257,6 +259,7 @@ def mapping_of(pid, name):
     return found
 
 
+@full
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_runs(tmp_path):
     """A trial leaves circles behind; what 20 of them took is what 160 take."""

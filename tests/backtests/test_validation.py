@@ -23,6 +23,7 @@ from backtests.tally import Tally
 from backtests.trial import Bench, Job, Setting
 from backtests.validation import walk_forward
 from strategies import RatingBand, TopRated
+from tests.services.parts import full
 from trader.core.instants import to_ns
 
 SPACE = Space({"top": Range(1, 8), "enter": Range(40, 80, step=10), "kind": ["derived_ta", "derived_trader"]})
@@ -159,7 +160,7 @@ def walked(tape, *, anchored=True):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("anchored", [True, False])
+@pytest.mark.parametrize("anchored", [True, pytest.param(False, marks=full)])
 def test_a_walk_does_not_know_the_future(days, anchored):
     """Whatever comes after a fold's choice may be changed without changing the choice, or what was tested before."""
     whole = walked(days, anchored=anchored)

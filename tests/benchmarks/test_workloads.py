@@ -18,6 +18,7 @@ from workloads import WORKS, make, plain
 
 from backtests import Costs, Tape, replay
 from strategies import RatingBand, SmaCross
+from tests.services.parts import full
 from trader import FallBy, RiseBy, Units
 
 SMALL = {"W1": 0.02, "W2": 0.05, "W3": 0.25, "W4": 0.02}
@@ -65,7 +66,10 @@ def calls(work, style=""):
     return counted[0], count_calls(work, tape, strategies) + fills
 
 
-@pytest.mark.parametrize(("name", "style"), [("W1", ""), ("W2", ""), ("W3", ""), ("W4", ""), ("W4", "every-bar")])
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [("W1", ""), ("W2", ""), pytest.param("W3", "", marks=full), ("W4", ""), ("W4", "every-bar")],
+)
 def test_calls_grow_with_wakes_and_fills(name, style):
     costs = []
     for share in (1, 2, 4, 8) if name != "W2" else (1, 2, 4):
