@@ -7,24 +7,24 @@ other histories from the same days, looks at the parameters around the chosen on
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backtests.audit_verdict import judge
-from backtests.audited import Run
-from backtests.bootstrap import Bootstrap, bootstrap
-from backtests.buckets import Spread, Turnover, spread, turnover
+from backtests.audited import Audited, Run
+from backtests.bootstrap import bootstrap
+from backtests.buckets import spread, turnover
 from backtests.forecasts import HORIZONS, forecasts
-from backtests.information import Decay, Information, by_asset, decay, inform, strongest, years
+from backtests.information import Information, by_asset, decay, inform, strongest, years
 from backtests.luck import Luck, chance, luck_of, ways
 from backtests.metrics import daily_returns
-from backtests.neighbours import Neighbours, around, grid_of, neighbours
+from backtests.neighbours import around, grid_of, neighbours
 from backtests.overfitting import deflated_sharpe
 from backtests.replay import replay
 from backtests.retelling import first_seen, later, same_day
-from backtests.staleness import Stale, missing_days, stale_days
+from backtests.staleness import missing_days, stale_days
 from trader.core.costs import Costs
 from trader.core.history import Floats, Instants
 from trader.core.instants import duration
@@ -45,38 +45,10 @@ DEAREST = 0.999  # a cost is a share under 1, whatever it is multiplied by
 YEAR_DAYS = 365.0
 
 
-@dataclass(slots=True)
-class Audit:
-    """What was asked and what came of it. `verdict` is the answer, `reasons` say why, each with its figure.
+class Audit(Audited):
+    """What was asked and what came of it, as plain data, as a page and as text."""
 
-    years, assets: of the kind that says most, at the horizon at which it does. costs: all of them together; apart: one by one.
-    """
-
-    strategy: str
-    label: str
-    assumed: str
-    delays: list[Run]
-    information: list[Information]
-    decays: list[Decay]
-    spreads: list[Spread]
-    turnovers: list[Turnover]
-    years: list[tuple[int, Information]]
-    assets: list[tuple[str, Information]]
-    luck: list[Luck]
-    chance: float | None
-    bootstrap: Bootstrap | None
-    neighbours: Neighbours | None
-    deflated: float | None
-    trials: int
-    costs: list[Run]
-    apart: list[Run]
-    assumed_costs: dict[str, float]
-    missing: list[tuple[str, int, int]]
-    stale: list[Stale]
-    curves: list[tuple[str, Instants, Floats]] = field(default_factory=list, repr=False)
-    warnings: list[str] = field(default_factory=list)
-    verdict: str = ""
-    reasons: list[str] = field(default_factory=list)
+    __slots__ = ()
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain data, without the curves, and of the splits of history only the logits."""

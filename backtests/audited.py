@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backtests.bootstrap import Bootstrap
@@ -25,8 +25,12 @@ class Run:
     trades: int
 
 
-class Audited(Protocol):
-    """An audit's answers; `Audit` says what each is."""
+@dataclass(slots=True)
+class Audited:
+    """An audit's answers. `verdict` is the answer, `reasons` say why, each with its figure.
+
+    years, assets: of the kind that says most, at the horizon at which it does. costs: all of them together; apart: one by one.
+    """
 
     strategy: str
     label: str
@@ -49,7 +53,7 @@ class Audited(Protocol):
     assumed_costs: dict[str, float]
     missing: list[tuple[str, int, int]]
     stale: list[Stale]
-    curves: list[tuple[str, Instants, Floats]]
-    warnings: list[str]
-    verdict: str
-    reasons: list[str]
+    curves: list[tuple[str, Instants, Floats]] = field(default_factory=list, repr=False)
+    warnings: list[str] = field(default_factory=list)
+    verdict: str = ""
+    reasons: list[str] = field(default_factory=list)

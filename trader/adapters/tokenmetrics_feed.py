@@ -72,6 +72,7 @@ class TokenMetricsFeed:
     turns: dict[str, Turn] = field(default_factory=dict)
     _given: set[str] = field(default_factory=set)
     _told: tuple[str, ...] | None = None
+    _fresh: dict[str, datetime] | None = None
     _names: tuple[datetime, Names] | None = (
         None  # of the mapped tokens and of those with their symbols, and when it was asked
     )
@@ -247,9 +248,13 @@ class TokenMetricsFeed:
         """Keep all that came at once, so that one publication is one message."""
         now, only = self.clock.now(), period_of(endpoint) == HOUR
         said, aside = self._heard(endpoint, pages, now)
+        known = self._known()
         self.store.take(
             said, lambda news: messages_of(news, expected, provisional=self.feeding.provisional, only_newest=only)
         )
+        for one in said:
+            if not one.is_provisional:
+                known[one.kind] = max(one.as_of, known.get(one.kind, one.as_of))
         aside += [one for page in pages for one in page.aside]
         rows = [(one.endpoint, one.why, json.dumps(one.payload, sort_keys=True, default=str)) for one in aside]
         new = [row for row in rows if self.store.keep_aside(now, SOURCE, [row])]
@@ -318,15 +323,20 @@ class TokenMetricsFeed:
             self._told = troubled
             self.tell(not troubled, "; ".join(self.turns[name].trouble for name in troubled) or "answers")
 
+    def _known(self) -> dict[str, datetime]:
+        """The newest as_of of each kind; read once, then kept, since a status is asked for in the loop that trades."""
+        if self._fresh is None:
+            self._fresh = {}
+            for (_, kind), as_of in self.store.newest(SOURCE).items():
+                self._fresh[kind] = max(as_of, self._fresh.get(kind, as_of))
+        return self._fresh
+
     def standing(self) -> dict[str, object]:
         """How it stands as a whole, endpoint by endpoint; the credits of the month; the newest day of each kind."""
         turns, now = self.turns, self.clock.now()
         state = "answers" if turns else "not asked yet"
         for name, is_so in (("troubled", "trouble"), ("stale-safe", "is_spent"), ("stopped", "is_stopped")):
             state = name if any(getattr(one, is_so) for one in turns.values()) else state
-        newest: dict[str, datetime] = {}
-        for (_, kind), as_of in self.store.newest(SOURCE).items():
-            newest[kind] = max(as_of, newest.get(kind, as_of))
         budget = self.client.budget
         return {
             "state": state,
@@ -334,7 +344,7 @@ class TokenMetricsFeed:
                 name: one.trouble or f"asked again {one.due:%Y-%m-%d %H:%M}" for name, one in sorted(turns.items())
             },
             "credits": {"of_month": budget.credits, "left": budget.left(now)},
-            "newest": {kind: f"{as_of:%Y-%m-%d %H:%M}" for kind, as_of in sorted(newest.items())},
+            "newest": {kind: f"{as_of:%Y-%m-%d %H:%M}" for kind, as_of in sorted(self._known().items())},
         }
 
 
