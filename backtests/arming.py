@@ -128,6 +128,11 @@ class Arming:
             self.log.ambiguous.add((index, bar))
         return found
 
+    def disarm(self, asset: str) -> None:
+        """Forget the only armed price exits, those of an asset of which nothing is held."""
+        del self.armed[asset]
+        self.searched = self.soonest = NEVER
+
     def arm(self, asset: str, from_ns: int, live_bar: int) -> None:
         """Arm the exits of an asset anew: price exits from a bar on, decided ones from an instant on."""
         mount, armed = self.mount, self.armed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
 import numpy as np
 
@@ -61,6 +62,7 @@ class Player:
         self.armed, self.decided = self.arming.armed, self.arming.decided
         self.view = View(history, self.mount, wants, self.first_ns, Wake((), (), ()))
         self.size = len(panel.opens_ns)
+        self.quick: Callable[[Player], None] | None = None  # goes ahead where few things can be due
         first, self.last, self.is_dense = panel.spans()
         self.all_listed, self.is_plain, self.may_be_at_once = max(first), number is plainly, not latency_ns
         if self.may_be_at_once and panel.is_regular and self.venue.is_plain:
@@ -82,13 +84,14 @@ class Player:
                 gc.enable()
 
     def _run(self) -> None:
-        fixed, conditions, mount, history, engine = self.fixed, self.conditions, self.mount, self.history, self.engine
+        fixed, conditions, mount, history = self.fixed, self.conditions, self.mount, self.history
         armed, decided, delistings, pending = self.armed, self.decided, self.delistings, self.pending
         panel, arming, last_ns = self.panel, self.arming, self.last_ns
-        orders, timers, targets = mount.orders, mount.timers, mount.targets
-        lone = conditions if conditions is not None and conditions.alone else None
-        steps, only = 0, self.names[0]
+        orders, timers = mount.orders, mount.timers
+        quick, steps = self.quick, 0
         while True:
+            if quick is not None:
+                quick(self)
             at = fixed.soonest
             if conditions is not None and conditions.soonest < at:
                 at = conditions.soonest
@@ -103,12 +106,8 @@ class Player:
             history.seek(at)
             bar = history.bar
             if decided or delistings or (armed and arming.soonest == at):
-                self._before_wake(at, bar)
-            is_more = self.causes or timers or pending
-            if lone is not None and lone.soonest == at and fixed.soonest != at and not is_more:
-                self._asked(at, bar, lone.alone[lone.is_held[0]])
-                lone.aim(0, at + 1, is_held=only in targets)
-            elif fixed.alone is not None and fixed.soonest == at and not is_more:
+                self.before_wake(at, bar)
+            if fixed.alone is not None and fixed.soonest == at and not (self.causes or timers or pending):
                 fixed.pass_by()
                 is_quiet = panel.is_regular and bar >= self.all_listed and not (orders or decided or delistings)
                 before = min(arming.soonest, arming.searched) if armed else NEVER
@@ -119,22 +118,28 @@ class Player:
                 bar = history.bar
             else:
                 self._wake(at, bar)
-            placed = mount.placed
-            if placed and self.may_be_at_once and history.is_close and len(placed) == len(orders):
-                self._open_at_once(at, bar + 1)
-            if mount.touched or mount.placed:
-                if lone is None or mount.placed or lone.is_held[0] != (only in targets):
-                    self._settle(at, at + 1, bar + 1)
-                else:  # the one asset is aimed at
-                    mount.touched.clear()
-                    if engine.exits_seen:
-                        arming.arm(only, at + 1, bar + 1)
-            if orders:
-                self._open(at, bar + 1)
+            self.after_wake(at, bar)
             steps += 1
             if self.progress is not None and steps % 256 == 0:
                 self.progress((at - self.first_ns) / (last_ns - self.first_ns))
         self._end()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything but conditions, price exits and what is known up front may be due."""
+        mount = self.mount
+        return bool(mount.orders or self.decided or self.delistings or mount.timers or self.pending or self.causes)
+
+    def after_wake(self, at: int, bar: int) -> None:
+        """What follows a wake at its instant: fills where the next bar opens then, and what is searched for anew."""
+        mount = self.mount
+        placed, orders = mount.placed, mount.orders
+        if placed and self.may_be_at_once and self.history.is_close and len(placed) == len(orders):
+            self._open_at_once(at, bar + 1)
+        if mount.touched or mount.placed:
+            self._settle(at, at + 1, bar + 1)
+        if orders:
+            self._open(at, bar + 1)
 
     def _sooner(self, at: int) -> int:
         """The next instant of what waits: orders, timers, decided exits, delistings; `at` if none is sooner."""
@@ -152,7 +157,7 @@ class Player:
             at = min(at, min(self.pending))
         return at
 
-    def _before_wake(self, at: int, bar: int) -> None:
+    def before_wake(self, at: int, bar: int) -> None:
         """What acts at an instant before the strategy is asked: exits inside the bar, delistings, decided exits."""
         mount = self.mount
         if self.armed and self.arming.soonest == at:
@@ -195,10 +200,14 @@ class Player:
         view = self.view
         view.now_ns, view.wake = at, wake
         if self.engine.decide(view, at, later) is None:
-            raise StrategyError(
-                f"{type(self.strategy).__name__}.decide failed at {view.now:%Y-%m-%d %H:%M} "
-                f"(woken by {', '.join(wake.causes)}): {type(self.engine.failure).__name__}: {self.engine.failure}"
-            ) from self.engine.failure
+            self.fail(wake)
+
+    def fail(self, wake: Wake) -> NoReturn:
+        """Raise what the strategy raised."""
+        raise StrategyError(
+            f"{type(self.strategy).__name__}.decide failed at {self.view.now:%Y-%m-%d %H:%M} "
+            f"(woken by {', '.join(wake.causes)}): {type(self.engine.failure).__name__}: {self.engine.failure}"
+        ) from self.engine.failure
 
     def _gathered(self, at: int, conditions: ByCondition | None) -> tuple[Wake | None, Sequence[int]]:
         """All causes of a wake at an instant, None if there is none, and the assets whose conditions are among them."""
@@ -232,10 +241,8 @@ class Player:
                     delay = 0 if order.is_exit and not order.waits else self.latency_ns
                     self.due[order.number] = self._tradable(order.asset, self.panel.opening(at + delay))
             mount.placed.clear()
-        touched = mount.touched
-        if len(touched) > 1:
-            touched = list(dict.fromkeys(touched))
-        mount.touched = []
+        touched = list(dict.fromkeys(mount.touched))
+        mount.touched.clear()
         conditions, targets, armed = self.conditions, mount.targets, self.armed
         for asset in touched:
             target = targets.get(asset)
@@ -272,9 +279,7 @@ class Player:
     def _exit(self, asset: str, number: int, exit_: Exit, price: Number, bar: int, at: int) -> None:
         """Carry out a price exit: inside the bar, what is left at the following opens; or all at the next open."""
         if self.rests and exit_.share == 1 and self.venue.deal_exit(asset, number, exit_, price, bar, at):
-            if self.wants.on_exit or self.wants.on_fill:
-                self._note_cause("exit", self.wants.on_exit)
-                self._note_cause("fill", self.wants.on_fill)
+            self.note_exit()
             return
         earlier = self.mount.orders.get(asset)
         earlier = earlier if earlier is not None and earlier.is_exit else None
@@ -295,6 +300,11 @@ class Player:
             if again is not None:
                 self.due[again.number] = self.due[earlier.number if is_done else order.number]
         self.mount.placed.clear()
+
+    def note_exit(self) -> None:
+        """Note an exit that filled as the cause of the next wake, where somebody wants to be told."""
+        self._note_cause("exit", self.wants.on_exit)
+        self._note_cause("fill", self.wants.on_fill)
 
     def _note_cause(self, cause: str, is_wanted: bool) -> None:
         if is_wanted and cause not in self.causes:
@@ -344,7 +354,7 @@ class Player:
                     self.due[order.number] = self._tradable(order.asset, bar + 1)
             else:
                 kept.append(order)
-        self.mount.placed = kept
+        self.mount.placed[:] = kept
         if self.wants.on_fill and len(log.fills) > filled:
             self.pending[at + self.panel.step_ns] = "fill"
 

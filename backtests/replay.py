@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from backtests import solo
 from backtests.player import Player, StrategyError
 from backtests.result import Result
 from trader.core.book import Mount
@@ -72,6 +73,8 @@ def replay(  # the notebook's face, one argument per assumption
         losses={name: one.delisting_loss for name, one in tape.instruments.items()}, number=number, start_cash=start,
         progress=progress,
     )  # fmt: skip
+    if solo.fits(player):
+        player.quick = solo.play
     player.run()
     return Result(
         strategy=strategy, tape=tape, costs=costs, latency_ns=latency_ns, exits=exits, limits=limits, cash_start=float(cash),

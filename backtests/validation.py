@@ -22,7 +22,7 @@ from backtests.search import Plan, Search
 from backtests.space import Range, Space
 from backtests.spans import Span
 from backtests.study import Study
-from backtests.sweep import carry_out, crew_of, tally_of
+from backtests.sweeping import carry_out, crew_of, tally_of
 from backtests.trial import Job, Setting, days_of, played
 from trader.core.instants import DAY, duration, from_ns
 

@@ -49,8 +49,12 @@ class TapeVenue:
     ) -> None:  # fmt: skip
         self.engine, self.history, self.tariff, self.number = engine, history, tariff, number
         self.mount = engine.mount
-        _, self.last, self.is_dense = panel.spans()
-        self.opens, self.is_float = panel.readers["open"], number is plainly
+        self.is_float = number is plainly
+        # by asset: its number, its last bar if every bar between is there and tradable, its opens
+        self.lanes = {
+            name: (at, last if is_dense else -1, panel.readers["open"][at])
+            for name, at, last, is_dense in zip(panel.names, range(len(panel.names)), *panel.spans()[1:], strict=True)
+        }
         self.on_fill: Callable[[int], None] | None = None  # told of the instants of deals, where somebody wants to know
         self.is_plain = tariff.participation is None and tariff.impact is None
         self.short = start_cash * number(SHORT)
@@ -62,10 +66,11 @@ class TapeVenue:
         """Trade a lone order whole where the next bar opens at this instant; False where anything could hold it back."""
         side, quantity, spend = order
         history, tariff, ledger = self.history, self.tariff, self.mount.ledger
-        number, bar = history.index[asset], history.bar + 1
-        if not history.is_close or bar > self.last[number] or not self.is_dense[number]:
+        number, last, read = self.lanes[asset]
+        bar = history.bar + 1
+        if bar > last or not history.is_close:
             return False
-        mid = self.opens[number](bar)
+        mid = read(bar)
         if not self.is_float:
             mid = self.number(mid)
         if terms.tick is None:

@@ -1,6 +1,6 @@
 """RatingBand: hold an asset while its rating is high, one asset at a time and each by itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from strategies.parameters import Size, check_assets, check_common, check_number, check_size
 from trader import Decision, Exit, Target, View, Wants
@@ -26,6 +26,7 @@ class RatingBand:
     band: float = 0.0
     assets: tuple[str, ...] | None = None  # only these; none = every asset that has a rating
     max_age: str = "3d"
+    place: Target = field(init=False, repr=False, compare=False)  # made once: it is hot
 
     def __post_init__(self) -> None:
         check_number(self, "enter")
@@ -35,6 +36,7 @@ class RatingBand:
         check_size(self)
         check_common(self)
         check_assets(self)
+        object.__setattr__(self, "place", Target(self.size, self.exits, self.band))
 
     @property
     def wants(self) -> Wants:
@@ -54,6 +56,6 @@ class RatingBand:
                 continue
             if grade <= self.leave:
                 targets[asset] = 0.0
-            elif grade >= self.enter and view.holding(asset) is None:
-                targets[asset] = Target(self.size, self.exits, self.band)
+            elif grade >= self.enter and not view.holds(asset):
+                targets[asset] = self.place
         return Decision.change(targets)

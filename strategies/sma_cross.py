@@ -6,6 +6,8 @@ from strategies.parameters import Size, check_common, check_count, check_size
 from trader import Decision, Exit, Target, View, Wants
 from trader.core.conditions import Column, close, sma
 
+STAY = Decision.hold()
+
 
 @dataclass(frozen=True, slots=True)
 class SmaCross:
@@ -59,4 +61,4 @@ class SmaCross:
             elif over < 0.0:
                 if not is_asked_always or view.holds(asset):
                     targets[asset] = 0.0
-        return Decision.change(targets) if targets else Decision.hold()
+        return Decision.change(targets) if targets else STAY

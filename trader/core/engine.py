@@ -54,7 +54,6 @@ from trader.core.facts import (
 from trader.core.feed import Feed
 from trader.core.instants import from_ns, to_ns
 from trader.core.instruments import Converter, Number, Terms
-from trader.core.ledger import book_fill
 from trader.core.orders import CLOSED, FLYING, PART, Order
 from trader.core.risk import Denied, Facing, Gate
 from trader.core.routing import buy_at
@@ -167,29 +166,38 @@ class Engine:
         later: instants at which it is woken next for the same cause, moving the view along; it is asked there too as long
         as it leaves everything as it is.
         """
-        still: list[int] = []
+        decision = self.ask(view, at_ns, later)
+        if decision is not None:
+            self.carry_out(decision, view)
+        return decision
+
+    def ask(self, view: View, at_ns: int, later: Iterator[int] = iter(())) -> Decision | None:  # noqa: B008  # empty
+        """Ask the strategy, also `later`, and check what it says; None when it raised. The view says when that was."""
         try:
             decision = self.strategy.decide(view)
             if decision is STILL:
-                ask = self.strategy.decide
+                still, ask = list[int](), self.strategy.decide
                 for after in later:
                     still.append(at_ns)
                     at_ns, decision = after, ask(view)
                     if decision is not STILL:
                         break
-            targets = decision.targets
-            for asset, wish in targets.items():
-                size = wish.size if isinstance(wish, Target) else wish
+                if still:
+                    self.record.append((Still, still[0], self.mount.name, view.wake, still))
+            for asset, wish in decision.targets.items():
+                size = wish[0] if wish.__class__ is Target else wish  # quicker than isinstance()
                 if size is not self.sound and (size.__class__ is not float or not 0.0 <= size < inf):
-                    check(asset, size)
+                    check(asset, size)  # type: ignore[arg-type]
                     self.sound = size
         except Exception as error:  # user code is the world's: what it raises becomes a fact
             self.failure = error
             self.record.append((StrategyFailed, at_ns, self.mount.name, f"{type(error).__name__}: {error}"))
             return None
-        if still:
-            self.record.append((Still, still[0], self.mount.name, view.wake, still))
-        mount, saw = self.mount, view.saw
+        return decision
+
+    def carry_out(self, decision: Decision, view: View) -> None:
+        """Note a decision that was checked, and place the orders that it calls for."""
+        mount, saw, at_ns, targets = self.mount, view.saw, view.now_ns, decision.targets
         row = (Decided, at_ns, mount.name, view.wake.causes, decision.why, saw) if saw else (
             Woken, at_ns, mount.name, view.wake, decision
         )  # fmt: skip
@@ -206,7 +214,6 @@ class Engine:
         for asset, wish in targets.items():
             target = wish if isinstance(wish, Target) else Target(wish) if wish else NOTHING
             self.state(asset, target, at_ns, view)
-        return decision
 
     def _keep(self, decision: Decision, at_ns: int) -> None:
         mount = self.mount
@@ -249,19 +256,19 @@ class Engine:
         holding = mount.ledger.holdings.get(asset)
         is_flat = holding is None or holding.is_flat
         spends, by_weight, leaves, why = 0.0, False, target is NOTHING, target.why
-        if leaves:
-            pass
-        elif isinstance(size, Units):
-            leaves = not size.quantity
-        elif isinstance(size, Quote):
-            spends = size.amount
-            leaves = not spends
-        else:
-            by_weight, leaves = True, not size
-        if leaves:
-            target = NOTHING
+        if not leaves:
+            kind = size.__class__
+            if kind is Units:
+                leaves = not size.quantity  # type: ignore[union-attr]
+            elif kind is Quote:
+                spends = size.amount  # type: ignore[union-attr]
+                leaves = not spends
+            else:
+                by_weight, leaves = True, not size
+            if leaves:
+                target = NOTHING
         if book_target(mount, asset, target):
-            self._set(asset, target, at_ns)
+            self.note_set(asset, target, at_ns)
         if spends and (not is_flat or working is not None):
             return
         if leaves and is_flat:
@@ -281,26 +288,30 @@ class Engine:
             equity = view.equity if not leaves and (by_weight or target.band) else held
             order = missing(target, held, mark, equity, terms, self.number, is_flat=is_flat)
         if isinstance(order, str):
-            if leaves and order in {"lot", "minimum"}:
-                self._leave_dust(asset, at_ns)
-            elif order in {"lot", "minimum", "cash"}:
-                self._refuse(asset, order, at_ns)
-            book_lapse(mount, asset)
+            self.unplaced(asset, order, at_ns, leaves=leaves)
         elif mount.halted and order.side > 0 and (self.gate is None or not self.gate.latched):
             self._refuse(asset, "halted", at_ns)
             book_lapse(mount, asset)
         elif self.gate is None:
             why = why or ("leave" if leaves else "target")
             if self.dealer is None or not self.is_alone or not self.dealer(asset, terms, order, why, at_ns):
-                self._place(asset, terms.venue, order, why, at_ns)
+                self.place(asset, terms.venue, order, why, at_ns)
         elif not self._reviewed(asset, order, mark, at_ns, equity=view.equity, why=why):
             book_lapse(mount, asset)
 
+    def unplaced(self, asset: str, why: str, at_ns: int, *, leaves: bool) -> None:
+        """Note that a target calls for no order."""
+        if leaves and why in {"lot", "minimum"}:
+            self._leave_dust(asset, at_ns)
+        elif why in {"lot", "minimum", "cash"}:
+            self._refuse(asset, why, at_ns)
+        book_lapse(self.mount, asset)
+
     def _note_target(self, asset: str, target: Target, at_ns: int) -> None:
         if book_target(self.mount, asset, target):
-            self._set(asset, target, at_ns)
+            self.note_set(asset, target, at_ns)
 
-    def _set(self, asset: str, target: Target, at_ns: int) -> None:
+    def note_set(self, asset: str, target: Target, at_ns: int) -> None:
         size, exits, _, why = target
         self.record.append((TargetSet, at_ns, self.mount.name, asset, size, exits, why))
         if exits:
@@ -335,10 +346,10 @@ class Engine:
                     return False
                 order = Missing(1, quantity, None if order.quantity is not None else amount)
         gate.count(at_ns)
-        self._place(asset, terms.venue, order, why or ("target" if order.side > 0 else "leave"), at_ns)
+        self.place(asset, terms.venue, order, why or ("target" if order.side > 0 else "leave"), at_ns)
         return True
 
-    def _place(self, asset: str, venue: str, order: Missing, why: str, at_ns: int, *, is_exit: bool = False) -> Order:
+    def place(self, asset: str, venue: str, order: Missing, why: str, at_ns: int, *, is_exit: bool = False) -> Order:
         mount, (side, quantity, spend) = self.mount, order
         number = mount.orders_made + 1
         placed = Order(number, asset, venue, side, quantity, spend, why, at_ns, is_exit)
@@ -380,11 +391,7 @@ class Engine:
         self.record.append(
             (Dealt, at_ns, mount.name, number, asset, venue, side, quantity, spend, price, fee, fee_asset, why)
         )
-        if side > 0:
-            book_fill(mount.ledger, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
-            mount.touched.append(asset)
-        else:
-            book_dealt(mount, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
+        book_dealt(mount, asset, venue, side, quantity, price, fee, fee_asset, at_ns)
 
     def exit_dealt(
         self, asset: str, number: int, exit_: Exit, level: Number, at_ns: int, quantity: Number, price: Number, fee: Number
@@ -476,7 +483,7 @@ class Engine:
                 most = terms.lots(holding.quantity)
                 quantity = most if is_whole else min(most, quantity + (earlier.left or mount.ledger.zero))
         why = EXIT_WORDS[type(exit_)] + ("" if is_whole else f" {PART} {exit_.share:g})")
-        return self._place(asset, holding.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
+        return self.place(asset, holding.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
 
     def rejoin(self, earlier: Order, order: Order, at_ns: int) -> Order | None:
         """One order, under the later's name, for what a price exit and an earlier one have left; None if nothing is held."""
@@ -493,7 +500,7 @@ class Engine:
         quantity = terms.lots(holding.quantity if is_whole else min(quantity, holding.quantity))
         if not quantity:
             return None
-        return self._place(earlier.asset, earlier.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
+        return self.place(earlier.asset, earlier.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
 
     def decided_exits(self, asset: str, at_ns: int, *, new: dict[str, float]) -> bool:
         """Fire `After` when its time has come, `Below` and `Above` on the new ratings given by kind; whether any sells."""

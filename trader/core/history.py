@@ -20,6 +20,9 @@ from trader.core.view import Bars
 __all__ = ["LONG_AGO", "Arrivals", "Floats", "History", "Instants", "Panel", "datums"]
 
 
+Reading = tuple[Callable[[int], float], Column | None, str, int]  # a column's values by bar, and whose they are
+
+
 class _State:
     """The newest values of one kind, moved forward with the cursor."""
 
@@ -49,7 +52,7 @@ class History:
     """A cursor over a panel: what is known at `now_ns`. The last bar closed then is `bar`."""
 
     __slots__ = (
-        "_all_listed", "_columns", "_dense", "_first", "_is_plain", "_last", "_marks", "_names", "_states", "_told", "bar", "delisted", "index", "is_close",
+        "_all_listed", "_columns", "_dense", "_first", "_is_plain", "_last", "_marks", "_names", "_read", "_states", "_told", "bar", "delisted", "index", "is_close",
         "names", "now_ns", "number", "panel",
     )  # fmt: skip
 
@@ -62,7 +65,8 @@ class History:
         self.now_ns = LONG_AGO
         self.bar = -1
         self.is_close = False
-        self._columns: dict[tuple[int, str, int], tuple[Callable[[int], float], Column]] = {}
+        self._columns: dict[tuple[int, str, int], Reading] = {}
+        self._read: Reading = (float, None, "", 0)  # the last one used: most strategies ask for the same again
         self._first, self._last, self._dense = panel.spans()
         self.delisted: set[str] = set()
         self._marks = panel.readers["close"]
@@ -197,12 +201,18 @@ class History:
 
     def value(self, column: Column, asset: str, max_age_ns: int) -> float:
         """A column's value now, NaN when unknown; at closes it is read from a column computed once per panel."""
-        key = (id(column), asset, max_age_ns)  # hashing a column costs more than reading it; who is kept keeps its id
-        kept = self._columns.get(key)
-        if kept is not None and self.is_close:
-            return kept[0](self.bar)
         if not self.is_close:
             return newest(column, self.panel.series(self.index[asset]), max_age_ns, self.now_ns)
-        read = self.panel.column(column, self.index[asset], max_age_ns).item
-        self._columns[key] = (read, column)
-        return read(self.bar)
+        last = self._read
+        if column is not last[1] or asset is not last[2] or max_age_ns != last[3]:
+            key = (
+                id(column),
+                asset,
+                max_age_ns,
+            )  # hashing a column costs more than reading it; who is kept keeps its id
+            kept = self._columns.get(key)
+            if kept is None:
+                read = self.panel.column(column, self.index[asset], max_age_ns).item
+                kept = self._columns[key] = (read, column, asset, max_age_ns)
+            self._read = last = kept
+        return last[0](self.bar)
