@@ -80,8 +80,7 @@ def test_as_a_stepper_does_it(exits, way):
         assert_folds(result)
 
 
-@pytest.mark.parametrize("exact", [False, True])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "exact"), [*((size, False) for size in SIZES), ("weight", True), ("all", True)])
 def test_the_player_alone_does_the_same(size, exact, monkeypatch):
     bars, ratings, instruments = one_asset()
     steps = []

@@ -70,6 +70,9 @@ class FakeView:
     def holding(self, asset: str) -> object | None:
         return asset if asset in self.held else None
 
+    def holds(self, asset: str) -> bool:
+        return asset in self.held
+
 
 @pytest.fixture
 def view() -> type[FakeView]:
