@@ -189,6 +189,11 @@ class Engine:
                 if size is not self.sound and (size.__class__ is not float or not 0.0 <= size < inf):
                     check(asset, size)  # type: ignore[arg-type]
                     self.sound = size
+            for timer in decision.timers:
+                if to_ns(timer) <= at_ns:
+                    raise ValueError(
+                        f"wake_at({timer}): it is {from_ns(at_ns)} already, and such a wake would never end"
+                    )
         except Exception as error:  # user code is the world's: what it raises becomes a fact
             self.failure = error
             self.record.append((StrategyFailed, at_ns, self.mount.name, f"{type(error).__name__}: {error}"))
