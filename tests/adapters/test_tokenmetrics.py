@@ -69,7 +69,8 @@ async def vendor(*rules, version="v2", quirks=None, plan=10_000, **manner):
     clock = VenueClock(wall=lambda: datetime(2024, 6, 1, tzinfo=UTC).timestamp())
     async with LoopbackServer(made, clock, Faults([Fault(**one) for one in rules])) as server:
         now = Now()
-        manner = {"apart_seconds": 0.0, "seconds": 0.5, **manner}
+        seconds = 1.5 if rules else 10.0  # short only where something may be lost: a slow machine loses nothing
+        manner = {"apart_seconds": 0.0, "seconds": seconds, **manner}
         client = TokenMetrics(KEY, now, Budget(plan), Manner(version=version, base=server.url, **manner), lot=Random(1))
         try:
             yield made, client, now

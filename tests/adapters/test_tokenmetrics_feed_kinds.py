@@ -1,7 +1,6 @@
 """Thirty simulated days of the feed on what is not daily: hours, moonshots, an index, sentiment, and how things stand now."""
 
 import json
-import os
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -9,6 +8,7 @@ from random import Random
 import pytest
 
 from tests.adapters.test_tokenmetrics_feed import ASSETS, KEY, START, Direct, Simulated, live
+from tests.services.parts import full
 from trader.adapters.payloads import Payloads
 from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.tokenmetrics import Budget, Manner, TokenMetrics
@@ -115,9 +115,10 @@ def feed(vendor, clock, store, lot, *, chance, warned, **more):
     return TokenMetricsFeed(client, store, clock, feeding, warn=warned.append)
 
 
+@full
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("seed", range(2 if os.environ.get("MATRIX") == "full" else 1))
+@pytest.mark.parametrize("seed", range(2))
 async def test_thirty_days_keep_all_of_it_once_and_stay_within_the_plan(seed, tmp_path):
     lot = Random(seed)
     vendor = Vendor(KEY, TOKENS, quirks=Quirks(credits=PLAN))

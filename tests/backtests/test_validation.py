@@ -159,8 +159,9 @@ def walked(tape, *, anchored=True):
     return walk_forward(plan, Alone(Bench(tape, Setting(TopRated, plan.assumed))), Check(folds=4), anchored=anchored)
 
 
+@full
 @pytest.mark.slow
-@pytest.mark.parametrize("anchored", [True, pytest.param(False, marks=full)])
+@pytest.mark.parametrize("anchored", [True, False])
 def test_a_walk_does_not_know_the_future(days, anchored):
     """Whatever comes after a fold's choice may be changed without changing the choice, or what was tested before."""
     whole = walked(days, anchored=anchored)
