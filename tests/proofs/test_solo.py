@@ -6,12 +6,13 @@ from functools import lru_cache
 
 import pytest
 
-from backtests import Tape, player, replay, solo
+from backtests import Limits, Tape, player, replay, solo
 from strategies import RatingBand, Rules, SmaCross
 from tests.proofs.compare import assert_folds, assert_same, both
 from tests.proofs.lineup import EXITS, GRADE, MAJORS, WAYS, world
 from trader import Costs, Decision, FallBy, Quote, RiseBy, Target, Units, View, Wants
 from trader.core.conditions import close, sma
+from trader.core.facts import Halted, Refused
 
 real = lru_cache(world)
 SIZES = {
@@ -104,6 +105,21 @@ def test_the_player_alone_does_the_same(size, exact, monkeypatch):
                 assert quick.log.fills == slow.log.fills
                 assert (quick.log.at_once, quick.log.ambiguous) == (slow.log.at_once, slow.log.ambiguous)
                 assert quick.final_equity == slow.final_equity
+
+
+@pytest.mark.parametrize("limits", [Limits(weight_per_asset=0.1), Limits(drawdown=0.005), Limits(orders_per_day=1)])
+def test_limits_hold_as_in_the_player_alone(limits, monkeypatch):
+    bars, ratings, _ = one_asset()
+    tape = Tape.from_frames(bars, ratings)
+    for exits in ((), (FallBy(0.004), RiseBy(0.006))):
+        strategy = SmaCross(4, 11, size=0.4, exits=exits)
+        quick = replay(strategy, tape, limits=limits)
+        with monkeypatch.context() as patch:
+            patch.setattr(solo, "fits", lambda _: False)
+            slow = replay(strategy, tape, limits=limits)
+        assert quick.rows == slow.rows
+        assert {row[0] for row in quick.rows} & {Refused, Halted}
+        assert replay(strategy, tape).rows != quick.rows
 
 
 def test_progress_is_told():

@@ -273,7 +273,7 @@ class Engine:
             if leaves:
                 target = NOTHING
         if book_target(mount, asset, target):
-            self.note_set(asset, target, at_ns)
+            self._set(asset, target, at_ns)
         if spends and (not is_flat or working is not None):
             return
         if leaves and is_flat:
@@ -293,30 +293,26 @@ class Engine:
             equity = view.equity if not leaves and (by_weight or target.band) else held
             order = missing(target, held, mark, equity, terms, self.number, is_flat=is_flat)
         if isinstance(order, str):
-            self.unplaced(asset, order, at_ns, leaves=leaves)
+            if leaves and order in {"lot", "minimum"}:
+                self._leave_dust(asset, at_ns)
+            elif order in {"lot", "minimum", "cash"}:
+                self._refuse(asset, order, at_ns)
+            book_lapse(mount, asset)
         elif mount.halted and order.side > 0 and (self.gate is None or not self.gate.latched):
             self._refuse(asset, "halted", at_ns)
             book_lapse(mount, asset)
         elif self.gate is None:
             why = why or ("leave" if leaves else "target")
             if self.dealer is None or not self.is_alone or not self.dealer(asset, terms, order, why, at_ns):
-                self.place(asset, terms.venue, order, why, at_ns)
+                self._place(asset, terms.venue, order, why, at_ns)
         elif not self._reviewed(asset, order, mark, at_ns, equity=view.equity, why=why):
             book_lapse(mount, asset)
 
-    def unplaced(self, asset: str, why: str, at_ns: int, *, leaves: bool) -> None:
-        """Note that a target calls for no order."""
-        if leaves and why in {"lot", "minimum"}:
-            self._leave_dust(asset, at_ns)
-        elif why in {"lot", "minimum", "cash"}:
-            self._refuse(asset, why, at_ns)
-        book_lapse(self.mount, asset)
-
     def _note_target(self, asset: str, target: Target, at_ns: int) -> None:
         if book_target(self.mount, asset, target):
-            self.note_set(asset, target, at_ns)
+            self._set(asset, target, at_ns)
 
-    def note_set(self, asset: str, target: Target, at_ns: int) -> None:
+    def _set(self, asset: str, target: Target, at_ns: int) -> None:
         size, exits, _, why = target
         self.record.append((TargetSet, at_ns, self.mount.name, asset, size, exits, why))
         if exits:
@@ -351,10 +347,10 @@ class Engine:
                     return False
                 order = Missing(1, quantity, None if order.quantity is not None else amount)
         gate.count(at_ns)
-        self.place(asset, terms.venue, order, why or ("target" if order.side > 0 else "leave"), at_ns)
+        self._place(asset, terms.venue, order, why or ("target" if order.side > 0 else "leave"), at_ns)
         return True
 
-    def place(self, asset: str, venue: str, order: Missing, why: str, at_ns: int, *, is_exit: bool = False) -> Order:
+    def _place(self, asset: str, venue: str, order: Missing, why: str, at_ns: int, *, is_exit: bool = False) -> Order:
         mount, (side, quantity, spend) = self.mount, order
         number = mount.orders_made + 1
         placed = Order(number, asset, venue, side, quantity, spend, why, at_ns, is_exit)
@@ -488,7 +484,7 @@ class Engine:
                 most = terms.lots(holding.quantity)
                 quantity = most if is_whole else min(most, quantity + (earlier.left or mount.ledger.zero))
         why = EXIT_WORDS[type(exit_)] + ("" if is_whole else f" {PART} {exit_.share:g})")
-        return self.place(asset, holding.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
+        return self._place(asset, holding.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
 
     def rejoin(self, earlier: Order, order: Order, at_ns: int) -> Order | None:
         """One order, under the later's name, for what a price exit and an earlier one have left; None if nothing is held."""
@@ -505,7 +501,7 @@ class Engine:
         quantity = terms.lots(holding.quantity if is_whole else min(quantity, holding.quantity))
         if not quantity:
             return None
-        return self.place(earlier.asset, earlier.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
+        return self._place(earlier.asset, earlier.venue, Missing(-1, quantity, None), why, at_ns, is_exit=True)
 
     def decided_exits(self, asset: str, at_ns: int, *, new: dict[str, float]) -> bool:
         """Fire `After` when its time has come, `Below` and `Above` on the new ratings given by kind; whether any sells."""

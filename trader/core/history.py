@@ -205,11 +205,8 @@ class History:
             return newest(column, self.panel.series(self.index[asset]), max_age_ns, self.now_ns)
         last = self._read
         if column is not last[1] or asset is not last[2] or max_age_ns != last[3]:
-            key = (
-                id(column),
-                asset,
-                max_age_ns,
-            )  # hashing a column costs more than reading it; who is kept keeps its id
+            # hashing a column costs more than reading it; one that is kept keeps its id
+            key = (id(column), asset, max_age_ns)
             kept = self._columns.get(key)
             if kept is None:
                 read = self.panel.column(column, self.index[asset], max_age_ns).item
