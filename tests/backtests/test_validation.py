@@ -228,6 +228,7 @@ def test_all_trials_ever_made_are_counted_once(tmp_path):
     assert tried.variance == pytest.approx(np.var(ratios, ddof=1))
 
 
+@full
 @pytest.mark.slow
 def test_a_second_study_makes_the_first_find_less_sure(days, tmp_path):
     from backtests import explore

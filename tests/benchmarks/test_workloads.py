@@ -21,7 +21,7 @@ from strategies import RatingBand, SmaCross
 from tests.services.parts import full
 from trader import FallBy, RiseBy, Units
 
-SMALL = {"W1": 0.02, "W2": 0.05, "W3": 0.25, "W4": 0.02}
+SMALL = {"W1": 0.02, "W2": 0.05, "W3": 0.1, "W4": 0.02}
 
 
 def small(name, share=1.0):

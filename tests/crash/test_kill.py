@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from tests.crash.rig import check, rig, victim_names
-from tests.services.parts import Mosquitto, Postgres
+from tests.services.parts import Mosquitto, Postgres, full
 
 IS_FULL = os.environ.get("MATRIX") == "full"
 EDGES = ["before send", "after send", "before acknowledge", "after acknowledge", "before commit", "after commit"]
@@ -68,6 +68,7 @@ async def test_killed_at_random_on_sqlite(tmp_path, venue):
         assert len(it.exchange.orders) > 3
 
 
+@full
 async def test_killed_at_random_on_sqlite_with_a_broker(tmp_path, broker):
     faults = [
         {"on": "POST /orders", "do": "lost_reply", "chance": 0.1, "seconds": 9},
