@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.services.parts import Mosquitto, free_port, wait_for
+from tests.services.parts import Mosquitto, free_port, full, wait_for
 from trader.adapters.journal_sqlite import JournalReader, SqliteJournal
 from trader.app import NotTradableError, check_universe, open_journal
 from trader.cli import app, main
@@ -144,6 +144,7 @@ def test_a_rehearsal_from_start_to_end(rehearsal, tmp_path):
     assert "loopback-secret" not in (tmp_path / "log").read_text().replace("secret loopback-secret", "")
 
 
+@full
 @pytest.mark.slow
 def test_a_shadow_beside_the_real_bot_hears_the_same_and_touches_nothing(tmp_path):
     port, path, inbox = free_port(), tmp_path / "run.yaml", tmp_path / "inbox"
@@ -211,6 +212,7 @@ def test_the_demo_leaves_a_run_behind_that_the_commands_can_read(tmp_path):
     assert "each follows from the one before" in trader("journal", "verify", config)
 
 
+@full
 @pytest.mark.slow
 def test_the_demo_takes_its_signals_from_a_broker(tmp_path):
     broker = Mosquitto(tmp_path / "mosquitto").start()
@@ -311,6 +313,7 @@ def test_a_perpetual_is_refused_by_name(tmp_path):
         check_universe(settings, [Instrument("BTC/USDT", "gate", "BTC/USDT")])
 
 
+@full
 @pytest.mark.slow
 def test_a_deep_folder_and_a_start_that_fails_can_be_commanded_and_ended(tmp_path):
     deep = tmp_path / ("a-folder-with-a-long-name-" * 3) / ("and-another-" * 4)

@@ -106,6 +106,7 @@ def test_a_worker_that_dies_loses_and_repeats_nothing(cluster, tmp_path, monkeyp
     base.close()
 
 
+@full
 def test_without_a_scheduler_it_says_so():
     from backtests.cluster import ClusterError, client_of
 

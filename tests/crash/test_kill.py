@@ -113,6 +113,7 @@ async def test_killed_at_each_step_on_sqlite(tmp_path):
     assert set(EDGES if IS_FULL else EDGES[:4]) <= set(victim_names(tmp_path))
 
 
+@full
 async def test_killed_at_each_step_on_postgresql_with_a_broker(tmp_path, broker, postgres):
     async with rig(tmp_path, broker=broker, database=postgres.url) as it:
         await it.start()

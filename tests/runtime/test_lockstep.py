@@ -8,6 +8,7 @@ import pytest
 
 from backtests import Costs, replay
 from strategies import load
+from tests.services.parts import full
 from trader.adapters.journal_sqlite import JournalReader, SqliteJournal
 from trader.app import rehearse
 from trader.core.facts import BarClosed, Decided, Filled, OrderPlaced, SignalsKnown, TargetSet
@@ -136,7 +137,10 @@ FED = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("endpoint", "name", "parameters"), FED, ids=[one[0] for one in FED])
+@pytest.mark.parametrize(
+    ("endpoint", "name", "parameters"),
+    [pytest.param(*one, id=one[0], marks=() if one[0] == "hourly_trading_signals" else full) for one in FED],
+)
 async def test_what_the_vendor_says_over_a_socket_is_decided_as_in_a_replay(endpoint, name, parameters, tmp_path):
     strategy = load(name, parameters)
     since, until = datetime(2024, 2, 20, tzinfo=UTC), datetime(2024, 4, 20, tzinfo=UTC)
