@@ -6,13 +6,18 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 CONFIG ?= config/backtest.yaml
 VENUE ?= gate
+MINUTES ?= 60
+MUTATION_WORKERS ?= 2
+MODULES ?=
+HOURS ?= 72
+SPEED ?= 40
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run backtest test check format notebook mutants bench growth size latency lock clean
+.PHONY: help run backtest test lint check format notebook mutants mutation proof proof-quick soak e2e bench growth size latency lock clean
 
 help:  ## what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 run: $(VENV)/run.stamp  ## the demo: the whole bot at a loopback exchange, checked against a replay; without keys or network
 	$(BIN)/trader demo --venue $(VENUE)
@@ -22,14 +27,19 @@ backtest: $(VENV)/run.stamp  ## a backtest of the bundled real data: summary her
 	$(BIN)/trader backtest $(CONFIG) --report build/backtest.html
 
 test: $(VENV)/dev.stamp  ## every test; MATRIX=full: the long proofs too
-	$(BIN)/python -m pytest -n $(WORKERS) -q
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 
-check: $(VENV)/dev.stamp  ## format, lint, strict types, the laws of the house, the fast tests
+lint: $(VENV)/dev.stamp  ## format, lint, strict types, the laws of the house
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy trader strategies backtests
 	$(BIN)/python -m pytest -q tests/architecture
+
+check: lint  ## the same and the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" --ignore=tests/architecture
+
+e2e: $(VENV)/dev.stamp  ## what the tests of the dashboard need beside Chromium: Playwright, axe, Schemathesis
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-e2e.lock
 
 format: $(VENV)/dev.stamp  ## write the format and the safe lint fixes
 	$(BIN)/ruff check --fix --exit-zero .
@@ -40,14 +50,26 @@ notebook: $(VENV)/dev.stamp  ## run notebooks/quickstart.ipynb from top to botto
 	$(BIN)/python -m ipykernel install --prefix $(VENV) --name python3 >/dev/null
 	$(BIN)/jupyter execute notebooks/quickstart.ipynb --output ../build/quickstart.ipynb
 
-mutants: $(VENV)/dev.stamp  ## break the code on purpose, once per tests/mutants/*.patch: the named tests must notice
-	$(BIN)/python tests/mutants/run.py
+mutants: $(VENV)/dev.stamp  ## break the code on purpose, once per tests/mutants/*.patch: the named tests must notice; SEEN=1: right after all tests passed
+	$(BIN)/python tests/mutants/run.py $(if $(SEEN),--seen)
+
+mutation: $(VENV)/dev.stamp  ## change every place of the modules that guard money, one at a time: a test must notice; MODULES=... for some; writes docs/mutation.md
+	$(BIN)/python -m tests.mutation --workers $(MUTATION_WORKERS) --page docs $(MODULES)
+
+proof: $(VENV)/dev.stamp  ## simulate the bot for MINUTES=60 on all cores, planted bugs included; writes docs/reliability.md
+	$(BIN)/python -W ignore -m tests.simulation.proof --minutes $(MINUTES) --page docs
+
+proof-quick: $(VENV)/dev.stamp  ## a fixed slice of it in some three minutes, as CI does; writes nothing
+	$(BIN)/python -W ignore -m tests.simulation.proof --quick
+
+soak: $(VENV)/dev.stamp  ## let the real daemon live for HOURS=72 at SPEED=40 times the speed and watch what it holds; needs a C compiler
+	$(BIN)/python -u -m tests.endurance.soak --hours $(HOURS) --speed $(SPEED)
 
 latency: $(VENV)/dev.stamp  ## from a signal to the order on the wire, beside a bare ccxt call; needs mosquitto
 	$(BIN)/python benchmarks/live_latency.py
 
-bench: $(VENV)/dev.stamp  ## our replay and its peers beside each other, see docs/performance.md; peers go into build/peers
-	$(BIN)/python benchmarks/run.py
+bench: $(VENV)/dev.stamp  ## our replay and its peers beside each other, into docs/performance.md; peers go into build/peers
+	$(BIN)/python benchmarks/run.py --page docs
 
 growth: $(VENV)/dev.stamp  ## the time of a replay over the size of its data, as a plot in docs/
 	$(BIN)/python benchmarks/growth.py
@@ -61,8 +83,9 @@ LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 
 
 lock:  ## resolve both lock files anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 3; }
-	$(LOCK) --upgrade --extra research --extra notebooks --extra oracle --extra postgres --extra mexc-streams --extra optimise --extra distributed --extra dev -o requirements.lock
-	$(LOCK) --extra research --extra postgres --extra mexc-streams --extra optimise --extra distributed -c requirements.lock -o requirements-run.lock
+	$(LOCK) --upgrade --extra research --extra notebooks --extra oracle --extra postgres --extra mexc-streams --extra optimise --extra distributed --extra fast --extra notify --extra otel --extra mcp --extra dev -o requirements.lock
+	$(LOCK) --extra e2e -c requirements.lock -o requirements-e2e.lock
+	$(LOCK) --extra research --extra postgres --extra mexc-streams --extra optimise --extra distributed --extra notify -c requirements.lock -o requirements-run.lock
 
 clean:  ## remove what was built, the environment included
 	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from backtests.checks import TapeError
 from backtests.replay import replay
 from backtests.result import Result
-from backtests.sample import sample
 from backtests.tape import Tape
 from trader.core.costs import Costs
 from trader.core.risk import Limits
 
 if TYPE_CHECKING:
     from backtests.auditing import Audit, audit
+    from backtests.bundled import sample
     from backtests.results import Swept
     from backtests.search import Search
     from backtests.space import Range
@@ -43,7 +43,7 @@ __all__ = [
 # What a first backtest does not need is imported when it is first asked for: it costs as much as the backtest. No room has one of these names.
 LATER = {
     "Audit": "auditing", "audit": "auditing", "Check": "validation", "validate": "validation", "Range": "space", "Search": "search",
-    "Swept": "results", "explore": "sweeping", "sweep": "sweeping", "watch": "watching",
+    "Swept": "results", "explore": "sweeping", "sample": "bundled", "sweep": "sweeping", "watch": "watching",
 }  # fmt: skip
 
 

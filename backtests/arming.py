@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trader.core.engine import Engine
 
 NONE = float("inf")
-SEARCH_BYTES = 400
+SEARCH_BYTES = 500  # with its key and its places on the shelf
 
 
 class Plan:
@@ -128,6 +128,13 @@ class Arming:
             self.log.ambiguous.add((index, bar))
         return found
 
+    def plan_of(self, exits: tuple[Exit, ...]) -> Plan:
+        """A target's exits, sorted out; made once."""
+        kept = self.plans.get(id(exits))
+        if kept is None:
+            kept = self.plans[id(exits)] = (exits, Plan(tuple(enumerate(exits)), self.number))
+        return kept[1]
+
     def disarm(self, asset: str) -> None:
         """Forget the only armed price exits, those of an asset of which nothing is held."""
         del self.armed[asset]
@@ -158,10 +165,7 @@ class Arming:
             every = mount.leaving.get(asset, ()) if target is None else target.exits
             if not every:
                 return
-            kept = self.plans.get(id(every))
-            if kept is None:
-                kept = self.plans[id(every)] = (every, Plan(tuple(enumerate(every)), self.number))
-            plan = kept[1]
+            plan = self.plan_of(every)
         if plan.decided:
             due = min(self._due_of(asset, e, from_ns, holding.opened_ns) for e in plan.decided)
             if due < NEVER:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtests.checks import TapeError, column_ns, need
+from backtests.checks import TapeError
 from trader.core.history import Arrivals, Floats, Instants
-from trader.core.instants import duration
+from trader.core.instants import duration, from_ns
 from trader.core.signals import MARKET
 
 if TYPE_CHECKING:
     from datetime import timedelta
-
-    import pandas as pd
 
 WHOLE = 0.8  # a batch with a smaller share of the assets of the one before wakes nobody until completed or confirmed
 
@@ -31,37 +29,40 @@ class Kind:
     report: list[str] = field(default_factory=list)
 
 
-def arrivals(
-    what: str, frame: pd.DataFrame | None, names: list[str], *, delay: str | timedelta | None
-) -> dict[str, Kind]:
-    """Check a frame [asset, kind, as_of, known_at, value] and split it by kind; raises TapeError."""
-    if frame is None or not len(frame):
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Ratings or signals as they were given, one entry per value in each column; known_ns is None where nobody said when."""
+
+    as_of_ns: Instants
+    known_ns: Instants | None
+    value: Floats
+    asset: np.ndarray
+    kind: np.ndarray
+
+
+def arrivals(what: str, said: Said | None, names: list[str], *, delay: str | timedelta | None) -> dict[str, Kind]:
+    """Check them and split them by kind; what has no known_ns is taken as known `delay` after as_of. Raises TapeError."""
+    if said is None or not len(said.value):
         return {}
-    need(frame, ("asset", "kind", "as_of", "value"), what)
-    as_of = column_ns(frame, "as_of", what)
-    if "known_at" in frame.columns:
-        known = column_ns(frame, "known_at", what)
-    elif delay is not None:
+    as_of, known, value = said.as_of_ns, said.known_ns, said.value
+    if known is None and delay is not None:
         known = as_of + duration(delay)
-    else:
+    if known is None:
         raise TapeError(
             f"{what} has no known_at: when a value could first be had decides the result. Give the column, or delay='1d' "
             "to assume that a value dated D is known one day later"
         )
-    value = frame["value"].to_numpy(dtype=np.float64)
     if np.isnan(value).any():
         row = int(np.isnan(value).argmax())
         raise TapeError(
-            f"{what} row {row} ({frame['asset'].iloc[row]} {frame['as_of'].iloc[row]}): value is NaN; drop the row: missing is not zero"
+            f"{what} row {row} ({said.asset[row]} {from_ns(int(as_of[row]))}): value is NaN; drop the row: missing is not zero"
         )
     index = {name: i for i, name in enumerate(names)} | {MARKET: len(names)}
-    assets = frame["asset"].astype(str).to_numpy()
-    unique, inverse = np.unique(assets, return_inverse=True)
+    unique, inverse = np.unique(said.asset, return_inverse=True)
     number = np.asarray([index.get(name, -1) for name in unique])[inverse]
-    kinds = frame["kind"].astype(str).to_numpy()
     found = {}
-    for kind in np.unique(kinds).tolist():
-        mine = kinds == kind
+    for kind in np.unique(said.kind).tolist():
+        mine = said.kind == kind
         who = number[mine]
         one = _kind(known[mine], as_of[mine], inverse[mine], who, value[mine], is_rating=what == "ratings")
         one.omitted = set(unique[np.unique(inverse[mine][who < 0])].tolist())

@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from backtests import sample
+from backtests.bundled import LABEL, frames, further
 from backtests.cells import checked
 from backtests.checks import TapeError
 from backtests.files import read_frame
-from backtests.sample import LABEL, frames, further
 from backtests.tape import Tape
 from trader.core.signals import MARKET
 

@@ -95,7 +95,7 @@ class Processes:
         under_way: dict[Future[list[Row]], list[Job]] = {}
         while True:
             while not suspects and len(under_way) < 2 * self.workers and (chunk := self.pace.take(coming)):
-                under_way[self.pool.submit(_work, chunk)] = chunk
+                under_way[self._given(chunk)] = chunk
             if suspects and not under_way:
                 yield [self._alone(suspects.popleft())]
                 continue
@@ -121,10 +121,21 @@ class Processes:
             if found:
                 yield found
 
+    def _given(self, jobs: list[Job]) -> Future[list[Row]]:
+        """Give a worker its jobs. The first time this starts the workers, which take over that Ctrl-C is blocked.
+
+        It is for the parent, which lets the workers finish their chunks; one that is still starting would die of it.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return self.pool.submit(_work, jobs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
     def _alone(self, job: Job) -> Row:
         for _ in range(2):
             try:
-                return self.pool.submit(_work, [job]).result()[0]
+                return self._given([job]).result()[0]
             except BrokenProcessPool:
                 self._reopen()
         return Row(
@@ -156,7 +167,6 @@ def check_importable(make: Callable[..., Any]) -> None:
 
 
 def _arrive(file: str, setting: Setting) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which lets the workers finish their chunks
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     _HELD["bench"] = Bench(shared.read(Path(file)), setting)
 

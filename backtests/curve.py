@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,43 +10,76 @@ from trader.core.exits import TOUCH
 from trader.core.history import Floats, Instants, Panel
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from backtests.venue import Log
 
+SELDOM = 8  # an asset held on fewer than one bar in so many is marked there alone
 OLD = 3  # bars after which a mark is called stale
 
 
 def curve(panel: Panel, log: Log, cash_start: float, *, cash_only: bool = False) -> Floats:
     """Equity at each close; fills at an open or inside a bar count from that bar's close on."""
     size = len(panel.opens_ns)
-    bars = np.minimum(np.asarray([fill[0] for fill in log.fills], np.int64), size)
-    runs = np.diff(np.concatenate(([0], bars, [size])))
-    equity = np.repeat(np.asarray([cash_start, *(fill[3] for fill in log.fills)], np.float64), runs)
-    if cash_only:
+    bars, assets, changes, cash = log.fills.columns()
+    runs = np.diff(np.concatenate(([0], np.minimum(bars, size), [size])))
+    equity = np.repeat(np.append(cash_start, cash), runs)
+    if cash_only or not len(bars):
         return equity
-    for asset, at, quantity in positions(log):
-        edges = np.append(np.minimum(at, size), size)
-        begin, end = int(edges[0]), int(edges[-1]) if quantity[-1] else int(edges[-2])
-        held = np.repeat(quantity, np.diff(edges))[: end - begin]
-        equity[begin:end] += held * marks(panel, asset)[begin:end]
+    who, at, quantity, starts = _positions(bars, assets, changes)
+    at = np.minimum(at, size)
+    until = np.append(at[1:], size)
+    until[starts[1:] - 1] = size
+    lengths = np.where(quantity != 0, until - at, 0)
+    held, stops = np.add.reduceat(lengths, starts), np.append(starts[1:], len(at))
+    is_seldom = (SELDOM * held < size - at[starts]) & _whole(panel)[who[starts]]
+    for begin, end in zip(starts[~is_seldom].tolist(), stops[~is_seldom].tolist(), strict=True):
+        first, last = int(at[begin]), int(at[end - 1]) if not quantity[end - 1] else size
+        each = np.repeat(quantity[begin:end], until[begin:end] - at[begin:end])[: last - first]
+        equity[first:last] += each * marks(panel, int(who[begin]))[first:last]
+    if is_seldom.any():
+        rows = np.repeat(is_seldom, stops - starts) & (lengths > 0)
+        _mark_seldom(panel, equity, who[rows], at[rows], quantity[rows], lengths[rows])
     return equity
+
+
+def _mark_seldom(
+    panel: Panel, equity: Floats, who: Instants, at: Instants, quantity: Floats, lengths: Instants
+) -> None:
+    """Add what stretches of holdings are worth, at the bars of each stretch alone."""
+    before = np.cumsum(lengths) - lengths
+    bars = np.repeat(at - before, lengths) + np.arange(int(lengths.sum()))
+    np.add.at(equity, bars, np.repeat(quantity, lengths) * panel.close[np.repeat(who, lengths), bars])
+
+
+def _whole(panel: Panel) -> NDArray[np.bool_]:
+    """Which assets have a close at every bar; made once."""
+    if "whole" not in panel.caches:
+        first, last, dense = map(np.asarray, panel.spans())
+        panel.caches["whole"] = dense & (first == 0) & (last == panel.size - 1)
+    return panel.caches["whole"]  # type: ignore[return-value]
 
 
 def positions(log: Log) -> list[tuple[int, Instants, Floats]]:
     """By asset: the bars at which its quantity changed, and the quantity from then on."""
-    bars, assets = (np.asarray([fill[i] for fill in log.fills], np.int64) for i in (0, 1))
+    bars, assets, changes = log.fills.columns()[:3]
+    if not len(bars):
+        return []
+    who, at, quantity, starts = _positions(bars, assets, changes)
+    parts = zip(np.split(at, starts[1:]), np.split(quantity, starts[1:]), strict=True)
+    return [(asset, *part) for asset, part in zip(who[starts].tolist(), parts, strict=True)]
+
+
+def _positions(bars: Instants, assets: Instants, changes: NDArray[Any]) -> tuple[Instants, Instants, Floats, Instants]:
+    """Assets, bars and the quantities from then on, asset by asset, and where each asset begins."""
     order = np.argsort(assets, kind="stable")
-    bars = bars[order]
-    is_exact = bool(log.fills) and not isinstance(log.fills[0][2], float)
-    changes = np.asarray([fill[2] for fill in log.fills], object if is_exact else np.float64)[order]
-    edges = np.flatnonzero(np.diff(assets[order])) + 1
-    found = []
-    for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), len(order)], strict=True):
-        if end > begin:
-            mine = changes[begin:end]
-            held = np.cumsum(mine)
-            held = np.where(abs(held) > abs(mine) * type(mine[0])("1e-12"), held, 0).astype(np.float64)
-            found.append((int(assets[order[begin]]), bars[begin:end], held))
-    return found
+    assets, changes = assets[order], changes[order]
+    starts = np.append(0, np.flatnonzero(np.diff(assets)) + 1)
+    held = np.empty_like(changes)
+    for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(order)], strict=True):
+        changes[begin:end].cumsum(out=held[begin:end])
+    held = np.where(abs(held) > abs(changes) * type(changes[0])("1e-12"), held, 0).astype(np.float64)
+    return assets, bars[order], held, starts
 
 
 def marks(panel: Panel, asset: int) -> Floats:

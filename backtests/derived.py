@@ -86,26 +86,25 @@ def weights(bars: pd.DataFrame) -> pd.DataFrame:
     """An index of the coins most traded over thirty days, by the root of their turnover, published on Mondays; shares that sum to 1."""
     turnover = daily(bars.assign(turnover=bars["close"] * bars["volume"]), "turnover")
     mean = turnover.rolling("30D", min_periods=20).mean()
-    parts = []
-    for day in pd.DatetimeIndex(mean.index):
-        if day.day_of_week != 6:  # what Sunday's end shows
-            continue
-        there = sorted(((value, str(asset)) for asset, value in mean.loc[day].items() if value > 0), reverse=True)
-        best = {asset: value**0.5 for value, asset in there[: min(MEMBERS, (len(there) + 1) // 2)]}
-        if best:
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "asset": list(best),
-                        "kind": "derived_weight",
-                        "as_of": day,
-                        "known_at": day + DAY,
-                        "value": [one / sum(best.values()) for one in best.values()],
-                    }
-                )
-            )
-    columns = ["asset", "kind", "as_of", "known_at", "value"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    sundays = pd.DatetimeIndex(mean.index).day_of_week == 6  # what Sunday's end shows
+    names, weeks = [str(asset) for asset in mean.columns], mean.index[sundays]
+    rows: list[tuple[str, int, float]] = []
+    for week, values in enumerate(mean.to_numpy()[sundays].tolist()):
+        there = sorted(((value, name) for value, name in zip(values, names, strict=True) if value > 0), reverse=True)
+        roots = [(value**0.5, name) for value, name in there[: min(MEMBERS, (len(there) + 1) // 2)]]
+        total = sum(root for root, _ in roots)
+        rows += [(name, week, root / total) for root, name in roots]
+    found = pd.DataFrame(rows, columns=["asset", "week", "value"])
+    as_of = pd.DatetimeIndex(weeks[found["week"].to_numpy(dtype=np.int64)])
+    return pd.DataFrame(
+        {
+            "asset": found["asset"],
+            "kind": "derived_weight",
+            "as_of": as_of,
+            "known_at": as_of + DAY,
+            "value": found["value"],
+        }
+    )
 
 
 def hourly(bars: pd.DataFrame) -> pd.DataFrame:

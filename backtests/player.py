@@ -76,7 +76,8 @@ class Player:
         try:
             self._run()
         finally:
-            self.engine.dealer = None  # the only circle: without it a run is given back as soon as nobody holds it
+            # the only circles: without them a run is given back as soon as nobody holds it
+            self.engine.dealer = self.engine.rebalance = None
             if not gc.get_freeze_count():  # what the run made goes to the oldest generation without being searched
                 gc.freeze()
                 gc.unfreeze()
@@ -222,7 +223,7 @@ class Player:
         cause = self.pending.pop(at, None)
         if cause is not None and cause not in names:
             names.append(cause)
-        wake = Wake(tuple(names), sorted(set(assets)) if len(assets) > 1 else assets, self.names) if names else None
+        wake = Wake(tuple(names), assets, self.names) if names else None
         return wake, mine
 
     def _count_omitted(self) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from backtests import solo
+from backtests import compiled as quick
+from backtests import machine, rebalance, solo
 from backtests.player import Player, StrategyError
 from backtests.result import Result
 from trader.core.book import Mount
@@ -39,13 +40,15 @@ def replay(  # the notebook's face, one argument per assumption
     exits: Literal["resting", "next_open"] = "resting",
     limits: Limits | None = None,
     exact: bool = False,
+    compiled: bool | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Result:
     """Replay the strategy and return what it did.
 
     cash: quote money at the start. latency: from decision to eligibility for a fill. exits: `resting` fills price exits at
     their level inside the bar, `next_open` at the next open. limits: none unless given. exact: keep the ledger in
-    Decimal. progress: called with the share done. Raises ValueError on arguments out of range, StrategyError when the
+    Decimal. compiled: take plain steps in machine code (needs numba, the extra `fast`; the same answers), None: where that
+    was made ready before, by another replay or a large sweep. progress: called with the share done. Raises ValueError on arguments out of range, StrategyError when the
     strategy raises.
     """
     if not cash > 0 or cash == float("inf"):
@@ -73,8 +76,14 @@ def replay(  # the notebook's face, one argument per assumption
         losses={name: one.delisting_loss for name, one in tape.instruments.items()}, number=number, start_cash=start,
         progress=progress,
     )  # fmt: skip
+    if rebalance.fits(player):
+        engine.rebalance = rebalance.Rebalance(player)
+    if compiled:
+        machine.ready()
     if solo.fits(player):
         player.quick = solo.play
+        if compiled is not False and machine.is_ready() and quick.fits(player):
+            player.quick = quick.Compiled(machine.ready())
     player.run()
     return Result(
         strategy=strategy, tape=tape, costs=costs, latency_ns=latency_ns, exits=exits, limits=limits, cash_start=float(cash),

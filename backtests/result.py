@@ -14,7 +14,7 @@ from backtests.curve import curve, marks, stale_points, trail_ambiguities
 from backtests.edge import null_test
 from backtests.summary import summary
 from trader.core.exits import TrailBy
-from trader.core.facts import Fact, Filled, Refused, Row, Still, TargetSet, Woken, fact_of
+from trader.core.facts import Fact, Filled, Refused, Row, Still, TargetSet, Woken, each, fact_of
 from trader.core.instants import in_words
 from trader.core.strategy import STILL, Target
 
@@ -51,7 +51,7 @@ class Result:
     def decided(self) -> list[tuple[int, Wake, Decision]]:
         """Every wake: its instant, why, and what was decided."""
         found: list[Any] = []
-        for row in self.engine.record:
+        for row in each(self.engine.record):
             if row[0] is Woken:
                 found.append((row[1], row[3], row[4]))
             elif row[0] is Still:

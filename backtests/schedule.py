@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from backtests.machine import Place, place
 from trader.core.conditions import Condition, Moments, evaluate_all
 from trader.core.expression import BARS
 from trader.core.history import Arrivals, Instants, Panel
@@ -19,7 +20,7 @@ from trader.core.instants import DAY, clock_time, duration
 from trader.core.strategy import Wake, Wants
 
 NEVER = np.iinfo(np.int64).max
-INT_PAIR = 80  # bytes of two whole numbers in two lists
+INT_PAIR = 96  # bytes of two whole numbers in two lists and two columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,12 @@ class Cause:
     @classmethod
     def of(cls, name: str, at: Instants, asset: Instants) -> Cause:
         """Group rows in order of time."""
-        order = np.lexsort((asset, at))
-        at, asset = at[order], asset[order]
-        fresh = np.append(True, at[1:] != at[:-1]) if len(at) else np.empty(0, bool)
+        later = at[1:] > at[:-1]
+        if not np.all(later | ((at[1:] == at[:-1]) & (asset[1:] >= asset[:-1]))):  # most come in order
+            order = np.lexsort((asset, at))
+            at, asset = at[order], asset[order]
+            later = at[1:] > at[:-1]
+        fresh = np.append(True, later) if len(at) else np.empty(0, bool)
         starts = np.append(np.flatnonzero(fresh), len(at)).tolist()
         return cls(name, at[fresh], starts, asset.tolist())
 
@@ -91,27 +95,37 @@ class Fixed:
 class Runs(NamedTuple):
     """Instants at which a condition may wake: all of its data, and the first and last instants of each run of true ones.
 
-    A last run at NEVER ends every search.
+    A last run at NEVER ends every search. `firsts` and `lasts` are the same as columns; `lie` is where these and the data
+    lie in memory, for the kernel.
     """
 
     data: Instants
     first: list[int]
     last: list[int]
+    firsts: Instants
+    lasts: Instants
+    lie: tuple[Place, ...]
 
     @classmethod
     def of(cls, data: Instants, true: NDArray[np.bool_]) -> Runs:
         """Group the data that are true into runs of neighbours."""
         edges = np.flatnonzero(np.diff(true, prepend=False, append=False))
-        return cls(data, [*data[edges[::2]].tolist(), NEVER], [*data[edges[1::2] - 1].tolist(), NEVER])
+        firsts, lasts = np.append(data[edges[::2]], NEVER), np.append(data[edges[1::2] - 1], NEVER)
+        data = np.ascontiguousarray(data)
+        return cls(data, firsts.tolist(), lasts.tolist(), firsts, lasts, (place(firsts), place(lasts), place(data)))
+
+
+NO_RUNS = Runs.of(np.empty(0, np.int64), np.empty(0, np.bool_))
 
 
 class Cursor:
     """A walk through runs; it only moves forward."""
 
-    __slots__ = ("at", "data", "first", "last")
+    __slots__ = ("at", "data", "first", "last", "runs")
 
     def __init__(self, runs: Runs) -> None:
-        self.data, self.first, self.last = runs
+        self.runs = runs
+        self.data, self.first, self.last = runs[:3]
         self.at = 0
 
     def seek(self, from_ns: int) -> int:
@@ -130,7 +144,7 @@ class ByCondition:
     def __init__(self, panel: Panel, wants: Wants, first_ns: int, names: list[str]) -> None:
         self.size = len(panel.names) + (1 if panel.signals else 0)
         found = _moments(panel, wants, self.size)
-        none = [Cursor(Runs(np.empty(0, np.int64), [NEVER], [NEVER]))] * self.size
+        none = [Cursor(NO_RUNS)] * self.size
         self.flat, self.held, self.any = (
             none if one is None else list(map(Cursor, found[one]))
             for one in (wants.when_flat, wants.when_held, wants.when)

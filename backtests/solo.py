@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backtests.player import Player
+    from trader.core.strategy import Decision, Wake
 
 
 def fits(player: Player) -> bool:
@@ -26,8 +27,11 @@ def fits(player: Player) -> bool:
 
 
 # long: one loop, whose parts would cost a call each
-def play(player: Player) -> None:
-    """Go on while nothing but a wake by condition or a price exit is due; what else is due is still to be done then."""
+def play(player: Player, *, until_flat: bool = False) -> None:
+    """Go on while nothing but a wake by condition or a price exit is due; what else is due is still to be done then.
+
+    until_flat: or until nothing is aimed at and nothing waits.
+    """
     engine, mount, view, history = player.engine, player.mount, player.view, player.history
     conditions, arming, armed, progress = player.conditions, player.arming, player.armed, player.progress
     assert conditions is not None
@@ -39,6 +43,8 @@ def play(player: Player) -> None:
     rests, notes = player.rests, player.wants.on_exit
     steps = 0
     while not (steps == 0 and player.is_waiting):
+        if until_flat and not (targets or armed or orders or decided or timers):
+            return
         at = conditions.soonest
         if armed:
             if arming.searched < at:
@@ -81,3 +87,18 @@ def play(player: Player) -> None:
             steps = 0
         if progress is not None and steps % 256 == 255:
             progress((at - player.first_ns) / (last_ns - player.first_ns))
+
+
+def carry_out(player: Player, decision: Decision, wake: Wake, at: int) -> None:
+    """Let the engine carry out what was decided at a close, and what follows at that instant."""
+    engine, mount, view, name, bar = player.engine, player.mount, player.view, player.names[0], player.history.bar
+    assert player.conditions is not None
+    view.now_ns, view.wake = at, wake
+    engine.carry_out(decision, view)
+    player.conditions.aim(0, at + 1, is_held=name in mount.targets)
+    if mount.touched and not mount.placed:
+        mount.touched.clear()
+        if engine.exits_seen:
+            player.arming.arm(name, at + 1, bar + 1)
+    if mount.placed or mount.orders or player.decided or mount.timers:
+        player.after_wake(at, bar)

@@ -10,24 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from backtests.arrivals import arrivals
-from backtests.checks import TapeError, column_ns, need
-from backtests.mapped import mapped, noted
+from backtests.arrivals import Said, arrivals
+from backtests.checks import TapeError, need
+from backtests.layout import lay_out
+from backtests.mapped import mapped
 from trader.core.history import Arrivals, Floats, Instants, Panel
 from trader.core.instants import in_words, to_ns
 from trader.core.instruments import Instrument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
 
     import pandas as pd
-
-PRICES = ("open", "high", "low", "close")
-BARS = ("ts", "asset", *PRICES, "volume")
-HAIR = 0.05  # an open or close this far outside low..high is reported; farther is refused
+    from numpy.typing import ArrayLike
 
 
 class Tape:
@@ -63,25 +59,57 @@ class Tape:
         instruments[asset, tick, lot, min_notional, fee_on_buy, delisted_at, delisting_loss]; absent: no rounding.
         Raises TapeError.
         """
-        from backtests.cells import checked  # noqa: PLC0415  # pandas is imported only where frames are
+        from backtests.framed import bars_of  # noqa: PLC0415  # pandas is imported only where frames are
 
-        for what, frame in (("bars", bars), ("ratings", ratings), ("signals", signals), ("instruments", instruments)):
-            if frame is not None:
-                checked(what, frame, TapeError)
-        return cls._of(_panel(bars), ratings, signals, instruments, delay, label)
+        return cls._framed(lay_out(bars_of(bars)), ratings, signals, instruments, delay, label)
 
     @classmethod
-    def _of(
+    def from_columns(  # the same for who has arrays and lists, and no pandas
+        cls,
+        bars: Mapping[str, ArrayLike],
+        ratings: Mapping[str, ArrayLike] | None = None,
+        signals: Mapping[str, ArrayLike] | None = None,
+        instruments: Sequence[Instrument] = (),
+        delay: str | timedelta | None = None,
+        *,
+        label: str | None = None,
+    ) -> Tape:
+        """Check plain columns by name and lay them out; the columns, and what is refused, are those of `from_frames`.
+
+        Each column is an array or a list with one value per row, or one value for all rows. Times are datetime64, which are taken as
+        UTC as NumPy does, or aware datetimes; numbers are refused as times. No pandas is imported. Raises TapeError.
+        """
+        from backtests.plain import bars_of, said_of  # noqa: PLC0415  # symmetrical with frames: only who needs it has it
+
+        said = {what: said_of(what, given) for what, given in (("ratings", ratings), ("signals", signals))}
+        laid = lay_out(bars_of(bars))
+        given = {one.asset: one for one in instruments}
+        return cls._of(laid, said, {name: given.get(name, Instrument(name)) for name in laid[0]}, delay, label)
+
+    @classmethod
+    def _framed(
         cls, laid: tuple[list[str], Panel, list[str]], ratings: pd.DataFrame | None, signals: pd.DataFrame | None,
         instruments: pd.DataFrame | None, delay: str | timedelta | None, label: str | None,
     ) -> Tape:  # fmt: skip
+        said: dict[str, Said | None] = {}
+        for what, frame in (("ratings", ratings), ("signals", signals)):
+            if frame is not None:
+                from backtests.framed import said_of  # noqa: PLC0415  # pandas is imported only where frames are
+
+                said[what] = said_of(what, frame)
+        return cls._of(laid, said, _instruments(instruments, laid[0]), delay, label)
+
+    @classmethod
+    def _of(
+        cls, laid: tuple[list[str], Panel, list[str]], said: dict[str, Said | None], known: dict[str, Instrument],
+        delay: str | timedelta | None, label: str | None,
+    ) -> Tape:  # fmt: skip
         names, panel, report = laid
-        known = _instruments(instruments, names)
         omitted: set[str] = set()
         withheld: dict[str, Instants] = {}
         delays: list[int] = []
-        for what, frame in (("ratings", ratings), ("signals", signals)):
-            for kind, rows in arrivals(what, frame, names, delay=delay).items():
+        for what, given in said.items():
+            for kind, rows in arrivals(what, given, names, delay=delay).items():
                 getattr(panel, what)[kind] = rows.rows
                 omitted |= rows.omitted
                 delays.append(rows.delay_ns)
@@ -118,12 +146,7 @@ class Tape:
 
         What a file grew by since is appended. Raises TapeError.
         """
-        for what, frame in (("ratings", ratings), ("signals", signals), ("instruments", instruments)):
-            if frame is not None:
-                from backtests.cells import checked  # noqa: PLC0415  # pandas is imported only where frames are
-
-                checked(what, frame, TapeError)
-        return cls._of(mapped(Path(folder), _panel), ratings, signals, instruments, delay, label)
+        return cls._framed(mapped(Path(folder), _laid), ratings, signals, instruments, delay, label)
 
     def rating_frame(self) -> pd.DataFrame:
         """The ratings as a long frame: asset, kind, as_of, known_at, value."""
@@ -217,96 +240,10 @@ class Tape:
         )
 
 
-def _panel(bars: pd.DataFrame) -> tuple[list[str], Panel, list[str]]:
-    import pandas as pd  # noqa: PLC0415
+def _laid(bars: pd.DataFrame) -> tuple[list[str], Panel, list[str]]:
+    from backtests.framed import bars_of  # noqa: PLC0415  # pandas is imported only where frames are
 
-    need(bars, BARS[:-1], "bars")
-    if not len(bars):
-        raise TapeError("bars are empty: there is no asset to replay; give at least one bar")
-    at = column_ns(bars, "ts", "bars")
-    codes, found = pd.factorize(bars["asset"], sort=True)
-    names = [str(name) for name in found]
-    columns = {c: bars[c].to_numpy(dtype=np.float64) for c in (*PRICES, "volume") if c in bars.columns}
-    columns.setdefault("volume", np.full(len(at), np.nan))
-    for name in PRICES:
-        bad = ~(columns[name] > 0) | np.isinf(columns[name])
-        if bad.any():
-            row = int(bad.argmax())
-            raise TapeError(
-                f"bars row {row} ({bars['asset'].iloc[row]} {bars['ts'].iloc[row]}): {name} = {columns[name][row]}; prices must be over 0"
-            )
-    if (columns["volume"] < 0).any():
-        row = int((columns["volume"] < 0).argmax())
-        raise TapeError(f"bars row {row} ({bars['asset'].iloc[row]}): volume = {columns['volume'][row]} is negative")
-    order = _in_order(at, codes, bars)
-    report = _check_range(columns, bars)
-    opens = at if len(names) == 1 else np.unique(at)
-    step = _step(at[order], codes[order])
-    if len(opens) > 1 and (gap := int(np.diff(opens).min())) < step:
-        row = int(np.diff(opens).argmin())
-        raise TapeError(
-            f"bars are not on one grid: some are {in_words(gap)} apart at {pd.Timestamp(opens[row + 1], tz='UTC')}, the timeframe is {in_words(step)}"
-        )
-    shape = (len(names), len(opens))
-    where = codes, np.searchsorted(opens, at)
-    full = shape[0] * shape[1] == len(at) and bool((order[:-1] <= order[1:]).all())
-    laid = {}
-    for name, column in columns.items():
-        if full:
-            laid[name] = np.ascontiguousarray(column.reshape(shape))
-        else:
-            laid[name] = np.full(shape, np.nan)
-            laid[name][where] = column
-    panel = Panel(names, opens, step, laid["open"], laid["high"], laid["low"], laid["close"], laid["volume"])
-    return names, panel, report + _gaps(panel)
-
-
-def _in_order(at: Instants, codes: Instants, bars: pd.DataFrame) -> Instants:
-    order = np.argsort(codes, kind="stable")
-    gaps = np.diff(at[order])
-    same = codes[order][1:] == codes[order][:-1]
-    for bad, word in ((same & (gaps == 0), "twice"), (same & (gaps < 0), "out of order")):
-        if bad.any():
-            row = int(order[int(bad.argmax()) + 1])
-            raise TapeError(
-                f"bars row {row}: {bars['asset'].iloc[row]} {bars['ts'].iloc[row]} stands {word}; "
-                "sort by ts per asset and drop duplicates yourself: which copy is right is not for us to guess"
-            )
-    return order
-
-
-def _check_range(columns: dict[str, Floats], bars: pd.DataFrame) -> list[str]:
-    high, low = columns["high"], columns["low"]
-    top, bottom = np.maximum(columns["open"], columns["close"]), np.minimum(columns["open"], columns["close"])
-    bad = (high < low) | (top > high * (1 + HAIR)) | (bottom < low * (1 - HAIR))
-    if bad.any():
-        row = int(bad.argmax())
-        values = ", ".join(f"{name} {columns[name][row]:g}" for name in PRICES)
-        raise TapeError(
-            f"bars row {row} ({bars['asset'].iloc[row]} {bars['ts'].iloc[row]}): {values}: no such bar can be; mend or drop it"
-        )
-    slight = int(((top > high) | (bottom < low)).sum())
-    return [f"{slight} bars have an open or close slightly outside low..high; used as they are"] if slight else []
-
-
-def _step(at: Instants, codes: Instants) -> int:
-    gaps = np.diff(at)[codes[1:] == codes[:-1]]
-    if not len(gaps):
-        return 86_400_000_000_000
-    sizes, counts = np.unique(gaps, return_counts=True)
-    return int(sizes[counts.argmax()])
-
-
-def _gaps(panel: Panel) -> list[str]:
-    first, last, _ = panel.spans()
-    holes = {}
-    for i, row in enumerate(panel.close):
-        expected = int((panel.opens_ns[last[i]] - panel.opens_ns[first[i]]) // panel.step_ns) + 1
-        missing = expected - int((~np.isnan(row)).sum())
-        if missing:
-            holes[panel.names[i]] = missing
-    ended = [panel.names[i] for i in range(len(panel.names)) if last[i] < len(panel.opens_ns) - 1]
-    return noted(holes, ended)
+    return lay_out(bars_of(bars))
 
 
 def _instruments(frame: pd.DataFrame | None, names: list[str]) -> dict[str, Instrument]:
@@ -315,6 +252,9 @@ def _instruments(frame: pd.DataFrame | None, names: list[str]) -> dict[str, Inst
         return found
     import pandas as pd  # noqa: PLC0415
 
+    from backtests.cells import checked  # noqa: PLC0415  # it imports pandas too
+
+    frame = checked("instruments", frame, TapeError)
     need(frame, ("asset",), "instruments")
     allowed = {"asset", "venue", "symbol", "tick", "lot", "min_notional", "fee_on_buy", "delisted_at", "delisting_loss"}
     for column in frame.columns:

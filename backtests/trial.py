@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtests import metrics
+from backtests import machine, metrics
 from backtests.replay import StrategyError, replay
 from backtests.spans import Still, cut
 from strategies.loading import load
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from trader.core.history import Floats, Instants
     from trader.core.view import Strategy
 
-CACHE_MOST = 64_000_000  # bytes that a worker may keep of what it computed from the tape
+CACHE_MOST = 64_000_000  # bytes that a worker may keep of what it computed from the tape, columns and searches each
+PARTS = 9  # cut tapes that a worker keeps, which share as much again
 COLLECT_SECONDS = 0.1
+COMPILE_AFTER = 3.0  # seconds of trials after which the kernel is worth its half second, where numba is installed
 # What a user's class and a replay may raise; anything else is our mistake and ends the sweep.
 WRONG = (
     StrategyError,
@@ -92,9 +94,11 @@ class Bench:
 
     def __init__(self, tape: Tape, setting: Setting) -> None:
         self.tape, self.setting = tape, setting
+        tape.panel.shelf.most = min(tape.panel.shelf.most, CACHE_MOST)
         self.parts: dict[Span, Tape] = {}
         self.has_settled = False
         self.uncollected = 0.0  # seconds of trials since the last collection
+        self.spent = 0.0  # seconds of trials
 
     def settle(self) -> None:
         """Set apart what is there already, so that what a trial leaves behind is found without searching all of it."""
@@ -112,7 +116,11 @@ class Bench:
     def run(self, job: Job) -> Row:
         """One trial. What it made holds itself in circles that nobody else collects: without that, memory grows by each."""
         self.settle()
+        is_solo = len(self.tape.panel.names) == 1  # of several assets the kernel plays nothing, and it takes 100 MB
+        if is_solo and self.spent > COMPILE_AFTER and not machine.is_ready() and machine.is_installed():
+            machine.ready()
         row = self._row(job)
+        self.spent += row.seconds
         self.uncollected += row.seconds
         if self.uncollected > COLLECT_SECONDS:
             gc.collect()
@@ -144,9 +152,10 @@ class Bench:
         tape = self.tape
         if job.span is not None:
             if job.span not in self.parts:
-                if len(self.parts) > 8:
+                if len(self.parts) >= PARTS:
                     self.parts.clear()
-                self.parts[job.span] = cut(tape, job.span)
+                part = self.parts[job.span] = cut(tape, job.span)
+                part.panel.shelf.most = CACHE_MOST // PARTS
             tape = self.parts[job.span]
         return tape if job.jitter is None else _jittered(tape, *job.jitter)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from backtests.fills import Fills
 from trader.core.instruments import plainly
 from trader.core.orders import CLOSED, Order
 
@@ -29,9 +30,7 @@ SHORT = 1e-12  # binary cash may be short by this share of the start
 class Log:
     """What a replay leaves for its curve: one entry per fill, and counts."""
 
-    fills: list[tuple[int, int, Number, Number]] = field(
-        default_factory=list
-    )  # bar, asset, change of quantity, cash then
+    fills: Fills = field(default_factory=Fills)
     ambiguous: set[tuple[int, int]] = field(
         default_factory=set
     )  # asset and bar in which a stop and a goal were in range

@@ -149,9 +149,9 @@ class Bot:
         )  # fmt: skip
         self.desk = made.desk
         source = MqttSource(Broker(port=self.port, client_id="bench"))
-        self.daemon = Daemon(made.desk, made.reconciler, made.inbox, [source], market, Log())
-        await recover(made.desk, made.reconciler, made.inbox, self.journal)
-        await start(made.desk, made.instruments, made.capital)
+        self.daemon = Daemon(made.house, [source], Log())
+        await recover(made.house, self.journal)
+        await start(made)
         made.desk.heard = market.fresh
         self._stamp(source)
         self.task = asyncio.create_task(self.daemon.run())

@@ -1,6 +1,6 @@
 """Our replay on one workload: the public interface, a bundled strategy, cold condition columns at each repeat.
 
-python benchmarks/ours.py NAME SHARE FILE REPEATS [STYLE]     (`make bench` calls it; styles: curves, every-bar)
+python benchmarks/ours.py NAME SHARE FILE REPEATS [STYLE]     (`make bench` calls it; styles: curves, every-bar, and plain: without numba)
 """
 
 import sys
@@ -13,7 +13,7 @@ import pandas as pd
 from timing import asked, seconds, tell
 from workloads import COLUMNS, DAY_BARS, HOUR, START_NS, Work
 
-from backtests import Costs, Result, Tape, replay
+from backtests import Costs, Result, Tape, machine, replay
 from strategies import FollowSignal, RatingBand, SmaCross, TopRated
 from trader import FallBy, Quote, RiseBy, Strategy, Units
 
@@ -54,7 +54,7 @@ def strategies_of(work: Work, style: str) -> list[Strategy]:
         exits = FallBy(work.stop), RiseBy(work.goal)
         pairs = zip(*(side.tolist() for side in work.thresholds()), strict=True)
         return [RatingBand(enter, leave, size=Quote(float("inf")), exits=exits) for enter, leave in pairs]
-    return [SmaCross(work.fast, work.slow, size=Units(work.units), every_bar=style == "every-bar")]
+    return [SmaCross(work.fast, work.slow, size=Units(work.units), every_bar="every-bar" in style)]
 
 
 def once(work: Work, tape: Tape, strategies: list[Strategy], style: str = "") -> tuple[float, int, list[Result]]:
@@ -63,10 +63,10 @@ def once(work: Work, tape: Tape, strategies: list[Strategy], style: str = "") ->
     equity, fills, last = 0.0, 0, []
     costs = Costs(fee=work.fee, half_spread=0.0)
     for strategy in strategies:
-        result = replay(strategy, tape, cash=work.cash, costs=costs)
-        if len(strategies) == 1 or style == "curves":
+        result = replay(strategy, tape, cash=work.cash, costs=costs, compiled="plain" not in style)
+        if len(strategies) == 1 or "curves" in style:
             curve = result.curve
-            if style == "curves":
+            if "curves" in style:
                 _ = float((curve / np.maximum.accumulate(curve)).min())
         equity += result.final_equity
         fills += result.n_fills
@@ -80,6 +80,8 @@ def main() -> None:
     tape, strategies = tape_of(work, data), strategies_of(work, style)
     del data
     calls = count_calls(work, tape, strategies)
+    if "plain" not in style:
+        machine.ready()
     times, (equity, fills, _) = seconds(lambda: once(work, tape, strategies, style), repeats)
     tell("signal-trader", "signal-trader", times, equity, fills, calls=calls, style=style)
 

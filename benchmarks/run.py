@@ -1,10 +1,11 @@
 """Our replay and its peers beside each other: one run, one core, the same data, the same fills looked for.
 
-python benchmarks/run.py [--only W1,W4] [--rounds 2] [--share 1.0] [--no-peers] [--json build/bench/bench.json]
+python benchmarks/run.py [--only W1,W4] [--rounds 2] [--share 1.0] [--no-peers] [--json build/bench/bench.json] [--page docs]
 
 Each figure is the best processor time of all repeats, in a process of its own; rounds alternate between all of them, so that a
 noisy minute falls on everybody; what takes over ten seconds runs in the first only. Peers are installed into environments of their own under build/peers; what cannot be installed
 is named with the figure that was once recorded, and marked so. Loading data, imports and compilation are not counted.
+--page writes the tables into performance.md of a folder and all figures into performance.json beside it.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import platform
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -38,6 +40,7 @@ RACES = {
     "W4": ("", [("raptorbt", "", 7), ("vectorbt", "rust", 7), ("vectorbt", "numba", 7)]),
     "W4 asked at every bar": ("every-bar", [("raptorbt", "every-bar", 2), ("backtesting", "", 1), ("backtrader", "", 1)]),
 }  # fmt: skip
+COMPILED = ("W3", "W3 with curves", "W4")  # where numba makes a difference to ours: both are shown
 REPEATS = {"W1": 9, "W2": 7, "W3": 1, "W4": 7}
 GOALS = {"W1": 3.0, "W2": 13.0, "W3": 3.5, "W3 with curves": 2.5, "W4": 1.3, "W4 asked at every bar": 3.0}
 # Peers that are heavy to install, with the seconds recorded once on a quieter day, on data of the same size and shape.
@@ -49,6 +52,8 @@ RECORDED = {
     "freqtrade 2026.9": {"W1": 22.9, "W3": 1536.0, "W4 asked at every bar": 15.7},
     "akquant 0.3.71": {"W1": 32.0, "W4 asked at every bar": 18.9},
 }
+BEGIN, END = "<!-- made by make bench -->", "<!-- end of what make bench made -->"
+OURS = {"ours": "**ours**", "ours plain": "ours, without numba"}
 ONE_CORE = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "NUMBA", "RAYON")}
 
 
@@ -98,6 +103,8 @@ def race(title: str, share: float, rounds: int, *, with_peers: bool) -> list[dic
     ours, theirs = RACES[title]
     expected = plain(WORKS[name].scaled(share), make(WORKS[name].scaled(share)))
     entries = [(sys.executable, "ours.py", ours, REPEATS[name], "ours")]
+    if title in COMPILED:
+        entries.append((sys.executable, "ours.py", f"{ours}plain", REPEATS[name], "ours plain"))
     for peer, style, repeats in theirs if with_peers else ():
         if (python := installed(peer)) is not None:
             entries.append((python, f"peers/for_{peer}.py", style, repeats, peer))
@@ -109,7 +116,13 @@ def race(title: str, share: float, rounds: int, *, with_peers: bool) -> list[dic
                 continue
             line = timed(python, script, name, share, repeats=repeats, style=style)
             if line is not None and (at not in found or line["best_s"] < found[at]["best_s"]):
-                found[at] = {**line, "workload": title, "is_ours": peer == "ours", "measured": True}
+                found[at] = {
+                    **line,
+                    "workload": title,
+                    "is_ours": peer.startswith("ours"),
+                    "who": peer,
+                    "measured": True,
+                }
     rows = list(found.values())
     for line in rows:
         line["fills_agree"] = agreement(line, expected)
@@ -122,23 +135,32 @@ def race(title: str, share: float, rounds: int, *, with_peers: bool) -> list[dic
     return rows
 
 
-def first_result() -> float:
-    """Wall seconds from starting Python to the first result of a small backtest, best of five."""
-    code = """
-import numpy, pandas
+FIRST = """
+import numpy{more}
 from backtests import Tape, replay
 from strategies import SmaCross
 close = 100 + numpy.cumsum(numpy.random.default_rng(1).normal(0, 1, 1_000))
-days = pandas.date_range("2022-01-01", periods=1_000, freq="1D", tz="UTC")
-bars = {"ts": days, "asset": "A", "open": close, "high": close + 1, "low": close - 1, "close": close, "volume": 1.0}
-print(replay(SmaCross(10, 30), Tape.from_frames(pandas.DataFrame(bars))).final_equity)
+bars = {{"ts": {days}, "asset": "A", "open": close, "high": close + 1, "low": close - 1, "close": close, "volume": 1.0}}
+print(replay(SmaCross(10, 30), Tape.{made}).final_equity)
 """
-    times = []
+WAYS = {
+    "columns": {"more": "", "days": 'numpy.datetime64("2022-01-01") + numpy.arange(1_000)', "made": "from_columns(bars)"},
+    "frames": {
+        "more": ", pandas", "days": 'pandas.date_range("2022-01-01", periods=1_000, freq="1D", tz="UTC")',
+        "made": "from_frames(pandas.DataFrame(bars))",
+    },
+}  # fmt: skip
+
+
+def first_results() -> dict[str, float]:
+    """Wall seconds from starting Python to the first result of a small backtest, from columns and from frames, best of five."""
+    times: dict[str, list[float]] = {}
     for _ in range(5):
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
-        times.append(time.perf_counter() - begin)
-    return min(times)
+        for name, way in WAYS.items():
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, "-c", FIRST.format(**way)], cwd=ROOT, check=True, capture_output=True)
+            times.setdefault(name, []).append(time.perf_counter() - begin)
+    return {name: min(one) for name, one in times.items()}
 
 
 def machine() -> dict[str, str]:
@@ -159,7 +181,7 @@ def table(rows: list[dict]) -> str:
     """Rows as a Markdown table, workload by workload."""
     lines = ["| workload | who | seconds | ratio to ours | peak MB | fills |", "|---|---|---|---|---|---|"]
     for row in rows:
-        who = "**ours**" if row.get("is_ours") else f"{row['peer']} {row.get('version', '')}".strip()
+        who = OURS[row["who"]] if row.get("is_ours") else f"{row['peer']} {row.get('version', '')}".strip()
         if row["measured"]:
             tail = f"{row['best_s']:.4g} | {row['ratio']:.2f} | {row['rss_mb']:.0f} | {row['fills_agree']}"
         else:
@@ -187,6 +209,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="part of the bars, for a quick look")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--json", type=Path, default=BUILD / "bench" / "bench.json")
+    parser.add_argument("--page", type=Path, help="a folder whose performance.md and performance.json are written")
     asked = parser.parse_args()
     rows = []
     for title in asked.only.split(","):
@@ -195,13 +218,30 @@ def main() -> None:
             f"{title}: " + ", ".join(f"{r['peer']} {r['best_s']:.4g}" for r in rows if r["workload"] == title),
             file=sys.stderr,
         )
-    start, where = first_result(), machine()
-    print(table(rows), verdicts(rows), sep="\n\n")
-    print(
-        f"\nFrom starting Python to the first result: {start:.2f} s. " + ", ".join(f"{k} {v}" for k, v in where.items())
-    )
+    starts, where = first_results(), machine()
+    began = f"From starting Python to the first result: {starts['columns']:.2f} s from columns, {starts['frames']:.2f} s from frames of pandas. "
+    said = "\n\n".join([table(rows), verdicts(rows), began + told(where)])
+    print(said)
+    found = json.dumps({"machine": where, "first_result_s": starts, "rows": rows}, indent=1) + "\n"
     asked.json.parent.mkdir(parents=True, exist_ok=True)
-    asked.json.write_text(json.dumps({"machine": where, "first_result_s": start, "rows": rows}, indent=1) + "\n")
+    asked.json.write_text(found)
+    if asked.page is not None:
+        (asked.page / "performance.json").write_text(found)
+        write_between(asked.page / "performance.md", said)
+
+
+def told(where: dict[str, str]) -> str:
+    """The machine in a sentence."""
+    return ", ".join(f"{name} {value}" for name, value in where.items()) + f", {datetime.now(UTC):%d %B %Y}."
+
+
+def write_between(page: Path, said: str) -> None:
+    """Put text between the marks of a page."""
+    before, begin, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{page}: no lines {BEGIN} and {END}, between which the tables belong")
+    page.write_text(f"{before}{BEGIN}\n\n{said}\n\n{END}{after}")
 
 
 if __name__ == "__main__":

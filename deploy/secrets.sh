@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes what docker-compose.yml needs in ./secrets: an authority and a certificate for the broker, passwords, a key to sign signals
-# with. Nothing that is there already is replaced. Put the exchange's keys there yourself: exchange-key and exchange-secret.
+# with. Nothing that is there already is replaced. Put there yourself: exchange-key and exchange-secret, and what the service `notify`
+# needs: notify-phone, telegram-token, discord-token. The one-time codes' secret, commands-totp, is made.
 #   deploy/secrets.sh [FOLDER] [HOST NAMES OF THE BROKER ...]
 set -eu
 umask 077
@@ -16,6 +17,8 @@ secret mqtt-password
 secret producer-password
 secret postgres-password
 secret signal-key
+secret grafana-password
+[ -s commands-totp ] || openssl rand 20 | base32 > commands-totp
 [ -s pgpass ] || printf 'postgres:5432:trader:trader:%s\n' "$(cat postgres-password)" > pgpass
 
 if [ ! -s broker.pem ]; then
@@ -39,12 +42,14 @@ if [ ! -s passwords ]; then
     echo "mosquitto_passwd is missing: run it in the broker's image, see deploy/README.md" >&2
   fi
 fi
-# The bot's user in the image is 10001, and these files are for nobody else to read.
-bot="mqtt-password mqtt-ca.pem signal-key pgpass exchange-key exchange-secret"
-touch exchange-key exchange-secret
+# The bot's user in the image is 10001, and these files are for nobody else to read; Grafana's is 472.
+bot="mqtt-password mqtt-ca.pem signal-key pgpass exchange-key exchange-secret notify-phone telegram-token discord-token commands-totp"
+touch exchange-key exchange-secret notify-phone telegram-token discord-token
 if [ "$(id -u)" = 0 ]; then
   chown 10001 $bot
+  chown 472 grafana-password
 else
   echo "let the bot read them: sudo chown 10001 $(for one in $bot; do printf '%s ' "$folder/$one"; done)"
+  echo "let Grafana read its own: sudo chown 472 $folder/grafana-password"
 fi
 echo "secrets are in $folder"

@@ -237,7 +237,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
         (("backtest",), "config"),
         (("backtest", "none.yaml"), "no such file"),
         (("backtest", "none.yaml", "--jsn", "x"), "--json"),
-        (("schema", "live"), "allowed are run, backtest, ratings, import and signal"),
+        (("schema", "live"), "allowed are run, several, backtest, ratings, import and signal"),
     ],
 )
 def test_a_wrong_command_line_is_exit_code_2_with_a_hint(run, arguments, part):

@@ -63,10 +63,27 @@ def test_every_example_is_checked_by_the_same_command(file):
     assert invoke("check", file) == invoke("config", "check", file)
 
 
-@pytest.mark.parametrize("kind", ["run", "backtest", "ratings", "import"])
+@pytest.mark.parametrize("kind", ["run", "several", "backtest", "ratings", "import"])
 def test_the_schemas_in_config_are_what_the_command_prints(kind):
     assert json.loads((ROOT / f"config/{kind}.schema.json").read_text()) == json.loads(invoke("config", "schema", kind))
     assert invoke("schema", kind) == invoke("config", "schema", kind)
+
+
+@pytest.mark.parametrize("kind", ["run", "backtest", "ratings", "import"])
+def test_a_schema_has_only_words_that_editors_know(kind):
+    schema = json.loads((ROOT / f"config/{kind}.schema.json").read_text())
+    found = {key for node in nodes(schema) if "type" in node for key in node}
+    assert not found & {"ge", "le", "gt", "lt", "max_length", "min_length"}
+    ports = [node["port"] for node in nodes(schema) if "port" in node]
+    assert all((one["minimum"], one["maximum"]) == (1, 65_535) for one in ports)
+    assert len(ports) == (2 if kind == "run" else 0)
+
+
+def nodes(value):
+    if isinstance(value, dict):
+        yield value
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from nodes(one)
 
 
 def test_every_example_names_a_schema_that_is_there():
@@ -154,7 +171,7 @@ def test_two_files_are_compared_by_what_counts(run_file, tmp_path):
     other.write_text(
         RUN.replace("2_500 USDT", "3000") + "costs: {fee: 0.002}\naccount: {key: a}\n"
     )  # the fee is the default
-    assert [(key, a.value, b.value) for key, a, b in compared(run_file, other)] == [
+    assert [(key, a.value, b.value) for key, a, b in compared(effective(run_file), effective(other))] == [
         ("capital", 2_500.0, 3_000.0),
         ("account.key", None, f"*** (fingerprint {sha256(b'a').hexdigest()[:8]})"),
     ]

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.services.parts import Mosquitto, free_port, wait_for
+from tests.services.parts import Mosquitto, free_port, full, wait_for
 from tests.services.vendor import ROOT, RUN, caller, config, vendor
 from trader.adapters.mqtt import Broker, MqttSource
 from trader.adapters.payloads import Payloads
@@ -24,6 +24,7 @@ def run(capsys):
 
 
 @pytest.mark.slow
+@full
 def test_a_bot_trades_on_what_the_vendor_says_while_it_runs(tmp_path, run):
     port, path = free_port(), tmp_path / "run.yaml"
     path.write_text(RUN.format(port=port))
@@ -75,6 +76,7 @@ def run_now(run, name, path):
     return done.stdout
 
 
+@full
 def test_one_poller_publishes_at_a_broker_signed_and_nothing_twice(tmp_path):
     broker, got = Mosquitto(tmp_path / "mosquitto").start(), []
     (tmp_path / "k1").write_text("secret-of-a-test")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.services.parts import free_port, wait_for
+from tests.services.parts import free_port, full, wait_for
 from tests.services.vendor import CONFIG, ROOT, caller, config, vendor
 from trader.adapters.ratings_store import RatingsStore
 from trader.demo_vendor import KEY
@@ -20,7 +20,7 @@ def run(capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("api", ["v2", "v3"])
+@pytest.mark.parametrize("api", [pytest.param("v2", marks=full), "v3"])
 def test_a_history_is_fetched_once_goes_on_where_it_was_and_says_what_was_known(tmp_path, run, api):
     with vendor("--at", "2024-06-10T06:00") as port:
         path = config(tmp_path / "vendor.yaml", port, api=api)
@@ -51,6 +51,7 @@ def test_a_history_is_fetched_once_goes_on_where_it_was_and_says_what_was_known(
 
 
 @pytest.mark.slow
+@full
 def test_what_goes_wrong_is_said_with_what_helps(tmp_path, run):
     with vendor("--at", "2024-06-10T06:00") as port:
         path = config(tmp_path / "vendor.yaml", port)
@@ -164,6 +165,7 @@ def test_a_file_that_does_not_say_when_it_was_known_is_refused_without_a_delay(t
 
 
 @pytest.mark.slow
+@full
 def test_assets_are_compared_with_the_vendor_and_the_venue(tmp_path, run):
     port = free_port()
     venue = subprocess.Popen(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.services.parts import full
 from tests.services.vendor import KEY, RUN, caller, config, vendor
 from tests.test_cli_ratings import SPAN
 from trader.adapters.clock import SystemClock
@@ -34,7 +35,7 @@ def run(capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("api", ["v2", "v3"])
+@pytest.mark.parametrize("api", [pytest.param("v2", marks=full), "v3"])
 def test_what_is_not_daily_is_fed_over_a_socket_and_shown(tmp_path, run, api):
     path = tmp_path / "vendor.yaml"
 
@@ -101,8 +102,10 @@ def test_hours_that_are_missing_are_named_as_hours(tmp_path, run):
     store.close()
     assert run("ratings", "gaps", path, "BTC/USDT") == "hourly_trend: 2024-03-01 03:00 to 2024-03-01 05:00 (3 hours)\n"
     listed = run("ratings", "list", path)
-    assert re.search(r"hourly_trend +2024-03-01 +2024-03-01 07:00 +5 +3 +0 ", listed)
+    assert re.search(r"hourly_trend +2024-03-01 00:00 +2024-03-01 07:00 +5 +3 +0 ", listed)
     assert re.search(r"moonshot +2024-03-01 +2024-03-01 07:00 +5 +- +0 ", listed)
+    shown = run("ratings", "show", path, "--at", "2024-03-01T01:30")
+    assert re.search(r"hourly_trend +2024-03-01 00:00 ", shown), "a row of an hour says its hour, midnight as well"
 
 
 def test_a_plan_that_is_too_small_is_said_before_anything_is_asked(tmp_path, run):

@@ -17,13 +17,15 @@ from typer.testing import CliRunner
 
 from tests.services.parts import Mosquitto, free_port, full, wait_for
 from trader.adapters.journal_sqlite import JournalReader, SqliteJournal
-from trader.app import NotTradableError, check_universe, open_journal
 from trader.cli import app, main
+from trader.cli_facts import facts_of
 from trader.core.facts import Filled
 from trader.core.instruments import Instrument
 from trader.intake import sources_of
+from trader.opening import NotTradableError, check_universe, open_journal
 from trader.rehearsal import script_of
 from trader.run_settings import load_run
+from trader.runtime.stories import curve
 
 ROOT = Path(__file__).parents[1]
 CONFIG = """\
@@ -93,6 +95,7 @@ def status(path):
 
 
 @pytest.mark.slow
+@full
 def test_a_rehearsal_from_start_to_end(rehearsal, tmp_path):
     path, bot, venue = rehearsal
     until(lambda: status(path).get("state") == "active")
@@ -123,9 +126,11 @@ def test_a_rehearsal_from_start_to_end(rehearsal, tmp_path):
     )
     bot.send_signal(signal.SIGHUP)
     changes = until(
-        lambda: [line for line in (tmp_path / "log").read_text().splitlines() if "a restart would change" in line]
+        lambda: [
+            line for line in (tmp_path / "log").read_text().splitlines() if "configuration was not applied" in line
+        ]
     )
-    assert json.loads(changes[0])["changes"] == ["account.secret: changes", "capital: 5000.0 -> 6000.0"]
+    assert "it needs a restart: account.secret, capital" in json.loads(changes[0])["why"]
     path.write_text(text.replace("capital: 5000", "capitol: 5000"))
     bot.send_signal(signal.SIGHUP)
     until(lambda: "did you mean capital" in (tmp_path / "log").read_text())
@@ -194,6 +199,7 @@ def test_a_shadow_has_a_journal_and_a_session_of_its_own(tmp_path):
 
 
 @pytest.mark.slow
+@full
 def test_the_demo_leaves_a_run_behind_that_the_commands_can_read(tmp_path):
     told = trader("demo", "--days", 12, "--folder", tmp_path)
     words = shlex.split(" ".join(told.split()).rpartition("trader explain ")[2])
@@ -209,6 +215,8 @@ def test_the_demo_leaves_a_run_behind_that_the_commands_can_read(tmp_path):
     rows = list(csv.DictReader(io.StringIO(trader("equity", config, "--csv"))))
     assert (rows[0]["equity"], len(rows)) == ("10000.0", 12 * 24)
     assert "2024-03-12" in trader("equity", config)
+    folded = [(one.at.isoformat(), one.mount, str(one.equity)) for one in curve(facts_of(Path(config)))]
+    assert [(row["at"], row["mount"], row["equity"]) for row in rows] == folded, "the table is what the facts fold to"
     assert "each follows from the one before" in trader("journal", "verify", config)
 
 
@@ -242,6 +250,8 @@ def test_money_needs_the_file_and_the_flag(tmp_path, run):
     path.write_text(CONFIG.format(port=1))
     code, said = run("run", path)
     assert (code, "needs the flag --live" in said) == (2, True)
+    code, said = run("run", path, "--live", "--standby")
+    assert (code, "needs journal: postgresql://" in said) == (2, True)
     path.write_text(CONFIG.format(port=1).replace("live: true", "live: false"))
     for words in (("run", path), ("run", path, "--live")):
         code, said = run(*words)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.services.parts import full
+
 ROOT = Path(__file__).parents[1]
 GOOD = """\
 version: 1
@@ -72,6 +74,7 @@ def test_a_sweep_writes_rows_json_and_page_and_goes_on(tmp_path):
 
 
 @pytest.mark.slow
+@full
 def test_validate_goes_on_with_the_sweep(tmp_path):
     write(tmp_path)
     assert trader("sweep", "s.yaml", cwd=tmp_path).returncode == 0
@@ -136,6 +139,7 @@ def test_a_backtest_passes_the_section_over(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@full
 def test_without_a_scheduler_it_ends_with_a_remedy(tmp_path):
     pytest.importorskip("distributed")
     write(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.contracts.worlds import loopback
 from tests.patients import KEY, MARK, healthy, rows_of, states, world, written
-from tests.services.parts import free_port
+from tests.services.parts import free_port, full
 from trader.finding import code_of
 from trader.key_binding import KeyChangedError, bind, binding_of, bound, hold
 from trader.run_settings import load_run, state_folder
@@ -29,7 +29,7 @@ async def test_a_healthy_run_is_ready_and_nothing_is_made(folder, venue):
         assert {
             "state folder", "disk", "secret account.key", "secret account.secret", "socket", "daemon", "sqlite", "database",
             "broker", "venue", "clock", "key", "key binding", "key rights", "key addresses", "key expiry", "symbols",
-            "minimum size", "limits", "vendor credits",
+            "minimum size", "limits", "vendor credits", "notify",
         } == set(rows)  # fmt: skip
         assert rows["key"].found == "works; 1,000.00 USDT are free"
         assert not any("POST" in one or "DELETE" in one for _, one in it.server.log), "doctor sends no order"
@@ -59,6 +59,7 @@ async def test_the_clock_is_compared_with_the_venues(folder, venue, skew_ms, sta
         assert rows["key"].state == "ok", "what is signed follows the venue's clock"
 
 
+@full
 async def test_a_slow_venue_is_told(folder):
     async with loopback("gate", {"do": "slow", "on": "GET /spot/time", "seconds": 1.2}) as it:
         path = written(folder, it.server.url)

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from strategies import TopRated
 from trader.cli import app
+from trader.configurations import read
 from trader.core.risk import Limits, never_fits
 from trader.core.strategy import Quote, Units
 from trader.intake import secrets_of
@@ -113,3 +114,48 @@ def test_a_day_that_is_not_over_is_acted_on_only_where_that_is_asked_for(tmp_pat
     assert not feeding_of(fed(path)).provisional
     path.write_text(path.read_text() + "provisional: true\n")
     assert feeding_of(fed(path)).provisional
+
+
+VENDOR = "version: 1\napi: v2\nstore: ratings.db\nassets: {BTC/USDT: 3375}\nendpoints: [tm_grade_history]\n"
+
+
+def asking(tmp_path):
+    """A run that asks a vendor, each in a file."""
+    (tmp_path / "vendor.yaml").write_text(VENDOR)
+    path = tmp_path / "run.yaml"
+    path.write_text(EXAMPLE.read_text() + "\nintake: {ratings: vendor.yaml}\n")
+    return path
+
+
+def test_a_run_and_the_vendor_that_it_asks_have_one_environment(tmp_path, monkeypatch):
+    path = asking(tmp_path)
+    for name, text in (
+        ("TRADER_ACCOUNT__KEY", "mine"), ("TRADER_NOTIFY__LIMIT", "5"), ("TRADER_API__PORT", "9000"), ("TRADER_ASSETS", "[BTC/USDT]"),
+        ("TRADER_KEY", "the-vendors"), ("TRADER_CREDITS", "500000"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, text)
+    settings, _ = load_run(path)
+    assert (settings.account.key.get_secret_value(), settings.notify.limit, settings.api.port) == ("mine", 5, 9000)
+    assert settings.assets == ("BTC/USDT",)
+    vendor = fed(tmp_path / "vendor.yaml")
+    assert (vendor.key.get_secret_value(), vendor.credits, list(vendor.assets)) == (
+        "the-vendors",
+        500_000,
+        ["BTC/USDT"],
+    )
+    assert read(path)[0] == settings
+    assert read(tmp_path / "vendor.yaml")[0] == vendor
+
+
+@pytest.mark.parametrize("name", ["TRADER_KYE", "TRADER_ACCOUNT__KYE", "TRADER_CREDTIS"])
+def test_a_variable_of_neither_is_refused(tmp_path, monkeypatch, name):
+    path = asking(tmp_path)
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError, match=f"{name} is unknown"):
+        load_run(path)
+
+
+def test_a_run_that_asks_no_vendor_knows_none_of_its_variables(monkeypatch):
+    monkeypatch.setenv("TRADER_KEY", "meant-for-the-account")
+    with pytest.raises(SettingsError, match="TRADER_KEY is unknown"):
+        load_run(EXAMPLE)

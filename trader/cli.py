@@ -7,13 +7,18 @@ prints; it decides nothing.
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from trader import cli_shared
+from trader.cli_api import register as register_api
 from trader.cli_backtest import register as register_backtests
 from trader.cli_config import register as register_config
 from trader.cli_doctor import register as register_doctor
+from trader.cli_mcp import register as register_mcp
+from trader.cli_notify import register as register_notify
 from trader.cli_run import register
 from trader.cli_sweep import register as register_sweeps
 from trader.output import INTERNAL, Failure
@@ -31,16 +36,20 @@ app = typer.Typer(
 
 
 register_backtests(app)
+register_api(app)
 register_config(app)
 register_doctor(app)
+register_mcp(app)
 register_sweeps(app)
 register(app)
+register_notify(app)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command; the entry point of the `trader` script."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    _note_progress(arguments)
     try:
         app(args=[one for one in arguments if one != "--debug"], prog_name="trader")
     except Failure as failure:
@@ -53,6 +62,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         text = " ".join(str(error).split())
         print(f"error: internal: {type(error).__name__}: {text}; {ISSUES}", file=sys.stderr)
         sys.exit(INTERNAL)
+
+
+def _note_progress(arguments: list[str]) -> None:
+    """Take `--progress-file FILE` off, and have progress written there: for whoever runs a command in the background."""
+    if "--progress-file" in arguments[:-1]:
+        at = arguments.index("--progress-file")
+        cli_shared.progress_file = Path(arguments[at + 1])
+        del arguments[at : at + 2]
 
 
 def _show_version(wanted: bool) -> None:

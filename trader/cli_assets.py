@@ -89,8 +89,8 @@ def check_assets(
 async def _checked(
     settings: "Vendor", config: Path, store: "RatingsStore", names: list[str], within: float | None, url: str, *, stream: bool
 ) -> "list[Mapped]":  # fmt: skip
-    from trader.app import BUILDERS
     from trader.asset_map import check
+    from trader.opening import BUILDERS
     from trader.ratings import client_of, streamed_prices
 
     client = client_of(settings, config.parent, store)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trader import cli_shared
 from trader.cli_shared import CODES, progress_of
 from trader.output import NOT_READY, Failure, backtest_json, check_writable, plain, write
 
@@ -235,7 +236,7 @@ def check_kinds(settings: "Backtest", document: "Document", strategy: "Strategy"
 @contextmanager
 def progress_on(title: str) -> Iterator[Callable[[float], None] | None]:
     """A bar on stderr while somebody watches; nothing otherwise."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() and cli_shared.progress_file is None:
         yield None
         return
     with progress_of(keeps=False) as tell:

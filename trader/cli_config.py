@@ -3,15 +3,23 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trader.cli_shared import CODES, AsJson, see_own_modules
+from trader.cli_versions import register as register_versions
+from trader.cli_versions import side_of
 from trader.output import Failure, plain
 
+if TYPE_CHECKING:
+    from trader.run_settings import Run
+
 AnyConfig = Annotated[
-    Path, typer.Argument(help="A YAML file: of a run, a backtest, a vendor or an import.", show_default=False)
+    Path,
+    typer.Argument(
+        help="A YAML file: of a run, of several mounts, a backtest, a vendor or an import.", show_default=False
+    ),
 ]
 
 config = typer.Typer(no_args_is_help=True, help="Check, show, compare and begin configurations.")
@@ -25,6 +33,7 @@ def register(app: typer.Typer) -> None:
     config.command(epilog=CODES)(show)
     config.command(epilog=CODES)(diff)
     config.command(epilog=CODES)(init)
+    register_versions(config)
     app.add_typer(config, name="config")
 
 
@@ -49,25 +58,41 @@ def check(file: AnyConfig) -> None:
 
 
 def _run(file: Path) -> str:
+    from trader.several_settings import load_setup
+
+    setup = load_setup(file)
+    settings = setup.whole
+    _check_vendor(settings, file)
+    money = "real money" if settings.live else "paper"
+    if setup.is_one:
+        return (
+            f"{settings.name} runs {type(setup.mounts[0].strategy).__name__} on {settings.venue} ({money}), "
+            f"{len(settings.assets)} assets, capital {settings.capital:,.10g}"
+        )
+    each = [
+        f"{one.settings.name} runs {type(one.strategy).__name__} on {one.settings.venue} ({one.settings.account.name}),"
+        f" {len(one.settings.assets)} assets, capital {one.settings.capital:,.10g}"
+        for one in setup.mounts
+    ]
+    said = "".join(f"\n  {one}" for one in each)
+    return f"{settings.name} sets {len(each)} mounts to work ({money}), capital {settings.capital:,.10g} in all{said}"
+
+
+def _check_vendor(settings: "Run", file: Path) -> None:
+    """The vendor's file must be there and be right; raises SettingsError."""
     from trader.configurations import read
     from trader.ratings import fed
-    from trader.run_settings import load_run
     from trader.settings import SettingsError
 
-    settings, strategy = load_run(file)
-    if settings.intake.ratings is not None:
-        vendor = (file.parent / settings.intake.ratings).resolve()
-        if not vendor.is_file():
-            where = read(file)[1].where(("intake", "ratings"))
-            raise SettingsError(
-                f"{where} intake.ratings: {vendor}: no such file; relative paths count from the folder of {file}"
-            )
-        fed(vendor)
-    money = "real money" if settings.live else "paper"
-    return (
-        f"{settings.name} runs {type(strategy).__name__} on {settings.venue} ({money}), "
-        f"{len(settings.assets)} assets, capital {settings.capital:,.10g}"
-    )
+    if settings.intake.ratings is None:
+        return
+    vendor = (file.parent / settings.intake.ratings).resolve()
+    if not vendor.is_file():
+        where = read(file)[1].where(("intake", "ratings"))
+        raise SettingsError(
+            f"{where} intake.ratings: {vendor}: no such file; relative paths count from the folder of {file}"
+        )
+    fed(vendor)
 
 
 def _backtest(file: Path) -> str:
@@ -91,18 +116,22 @@ def _ratings(file: Path) -> str:
 
 
 def _import(file: Path) -> str:
+    from trader.run_settings import Run
     from trader.settings import load
+    from trader.several_settings import Several
     from trader.vendor_settings import Import
 
-    settings, _ = load(Import, file)
+    settings, _ = load(Import, file, beside=lambda _: (Run, Several), is_second=True)
     return f"reads {settings.type}s of {settings.source}"
 
 
-CHECKS = {"run": _run, "backtest": _backtest, "ratings": _ratings, "import": _import}
+CHECKS = {"run": _run, "several": _run, "backtest": _backtest, "ratings": _ratings, "import": _import}
 
 
 def schema(
-    what: Annotated[str, typer.Argument(help="Which: backtest, run, ratings, import or signal.", show_default=False)],
+    what: Annotated[
+        str, typer.Argument(help="Which: backtest, run, several, ratings, import or signal.", show_default=False)
+    ],
 ) -> None:
     """Print the JSON Schema of a configuration file, for editors, or of a message, for those who send them.
 
@@ -110,6 +139,7 @@ def schema(
     Examples:
       trader config schema backtest > config/backtest.schema.json
       trader config schema run > config/run.schema.json
+      trader config schema several > config/several.schema.json
       trader config schema ratings > config/ratings.schema.json
       trader schema signal
     """
@@ -164,22 +194,25 @@ def show(
 
 
 def diff(
-    first: Annotated[Path, typer.Argument(help="A YAML file.", show_default=False)],
-    second: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
+    first: Annotated[str, typer.Argument(help="A YAML file, or FILE@HASH for what was applied.", show_default=False)],
+    second: Annotated[str, typer.Argument(help="Another one.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
     """Compare what counts in two files, defaults and variables included: what a change of configuration would change.
+
+    FILE@HASH is a version that a run of FILE applied (`trader config versions`); the beginning of its hash is enough.
 
     \b
     Examples:
       trader config diff config/paper.yaml config/live.yaml
       trader config diff running.yaml new.yaml --json
+      trader config diff config/live.yaml@3f9a config/live.yaml
     """
     from trader.origins import compared
     from trader.settings import SettingsError
 
     try:
-        rows = compared(first, second)
+        rows = compared(side_of(first), side_of(second))
     except SettingsError as error:
         raise Failure(str(error)) from error
     if as_json:
@@ -200,6 +233,7 @@ def init(
     venue: Annotated[str, typer.Option(help="Whose prices it takes: gate or mexc.")] = "gate",
     assets: Annotated[str, typer.Option(help="The universe, parted by commas.")] = "BTC/USDT,ETH/USDT,SOL/USDT",
     capital: Annotated[str, typer.Option(help="Its money, such as 1000 or '1000 USDT'.")] = "10000 USDT",
+    kind: Annotated[str, typer.Option(help="run: one mount. several: two mounts that share an account.")] = "run",
 ) -> None:
     """Write a commented configuration of a run on paper, which `trader run` takes as it is, and its schema for editors.
 
@@ -207,16 +241,17 @@ def init(
     Examples:
       trader config init
       trader config init mine.yaml --venue mexc --assets BTC/USDT,TAO/USDT --capital "2500 USDT"
+      trader config init both.yaml --kind several
     """
     from trader.beginning import BeginningError, paper
 
-    schema_file = file.parent / "run.schema.json"
+    schema_file = file.parent / f"{kind}.schema.json"
     try:
-        text = paper(venue, [one.strip() for one in assets.split(",")], capital, file=file)
+        text = paper(venue, [one.strip() for one in assets.split(",")], capital, file=file, kind=kind)
         with file.open("x", encoding="utf-8") as out:
             out.write(text)
         if not schema_file.exists():
-            schema_file.write_text(_schema_text("run") + "\n", encoding="utf-8")
+            schema_file.write_text(_schema_text(kind) + "\n", encoding="utf-8")
     except BeginningError as error:
         raise Failure(str(error)) from error
     except FileExistsError as error:

@@ -77,7 +77,7 @@ def download(
 async def _download(
     catalog: "Catalog", name: str, symbols: list[str], timeframe: str, begin: datetime, end: datetime, url: str
 ) -> None:  # fmt: skip
-    from trader.app import BUILDERS
+    from trader.opening import BUILDERS
     from trader.ports import VenueDownError
 
     venue = BUILDERS[name](key="", secret="", url=url, paces=not url)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trader.cli_shared import CODES, AsJson, Config, loaded, run_now
+from trader.cli_shared import CODES, AsJson, Config, run_now, setup_of
 
 MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL", "skip": "-   "}
 
@@ -36,8 +36,8 @@ def doctor(
     from trader.doctor import examine
     from trader.finding import code_of
 
-    settings, strategy = loaded(config)
-    rows = run_now(examine(settings, strategy, config, binds=bind))
+    setup = setup_of(config)
+    rows = run_now(examine(setup.whole, setup.mounts[0].strategy, config, binds=bind, setup=setup))
     code = code_of(rows)
     if as_json:
         plain = [dataclasses.asdict(one) for one in rows]

@@ -6,16 +6,33 @@ import json
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trader.cli_shared import CODES, AsJson, Config, cell, loaded, print_table, run_now, short, state_of, table_of
+from trader.cli_facts import facts_of, rebuilt, unread, verified
+from trader.cli_shared import (
+    CODES,
+    AsJson,
+    Config,
+    cell,
+    loaded,
+    print_table,
+    run_now,
+    setup_of,
+    short,
+    state_of,
+    table_of,
+)
 from trader.output import NOT_READY, REFUSED, Failure, plain
 
 if TYPE_CHECKING:
-    from trader.core.facts import Fact
+    from datetime import datetime
 
+    from trader.core.facts import Fact
+    from trader.runtime.rehearing import Rehearing
+
+OfMount = Annotated[str, typer.Option("--mount", help="Only of this mount.", show_default=False)]
 journals = typer.Typer(no_args_is_help=True, help="Check or rebuild a journal, or print its facts.")
 
 
@@ -31,49 +48,56 @@ def register(app: typer.Typer) -> None:
     app.add_typer(journals, name="journal")
 
 
-def orders(config: Config, as_json: AsJson = False) -> None:
+def orders(config: Config, as_json: AsJson = False, mount: OfMount = "") -> None:
     """List every order, the newest last.
 
     \b
-    Example:
+    Examples:
       trader orders config/paper.yaml
+      trader orders config/several.yaml --mount weekly
     """
     from trader.runtime.stories import order_lines
 
-    rows = order_lines(facts_of(config))
+    facts, named = _of(config, mount)
+    rows = order_lines(facts)
     if as_json:
         print(json.dumps([plain(row) for row in rows], indent=2))
         return
-    table = table_of("order", "at", "asset", "side", "quantity", "filled", "state", "why")
+    table = table_of(*named, "order", "at", "asset", "side", "quantity", "filled", "state", "why")
     for row in rows:
         table.add_row(
-            str(row.order), short(row.at), row.asset, row.side, row.quantity, str(row.filled), row.state, row.why
-        )
+            *([row.mount] if named else []), str(row.order), short(row.at), row.asset, row.side, row.quantity, str(row.filled),
+            row.state, row.why,
+        )  # fmt: skip
     print_table(table)
 
 
-def holdings(config: Config, as_json: AsJson = False) -> None:
+def holdings(config: Config, as_json: AsJson = False, mount: OfMount = "") -> None:
     """List what the bot holds, from its own fills, with the average entry and the profit realised so far.
 
     \b
-    Example:
+    Examples:
       trader holdings config/paper.yaml
+      trader holdings config/several.yaml --mount weekly
     """
-    from trader.runtime.stories import statement
+    from trader.runtime.stories import by_asset, statement
 
-    _, held = statement(facts_of(config))
+    facts, named = _of(config, mount)
+    _, held = statement(facts)
     if as_json:
-        print(json.dumps({asset: plain(one) for asset, one in held.items()}, indent=2))
+        print(json.dumps(plain(by_asset(held, facts)), indent=2))
         return
-    table = table_of("asset", "quantity", "entry", "realised")
-    for asset, one in sorted(held.items()):
-        table.add_row(asset, f"{one.quantity:f}", f"{one.entry:.8g}", f"{one.realised:,.2f}")
+    table = table_of(*named, "asset", "quantity", "entry", "realised")
+    for (name, asset), one in sorted(held.items()):
+        row = [asset, f"{one.quantity:f}", f"{one.entry:.8g}", f"{one.realised:,.2f}"]
+        table.add_row(*([name] if named else []), *row)
     print_table(table)
 
 
 def fills(
     config: Config,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for taxes and spreadsheets.")] = False,
+    mount: OfMount = "",
 ) -> None:
     """List every fill with its value, fee and realised profit (average cost; fees in quote money taken off).
 
@@ -84,18 +108,19 @@ def fills(
     """
     from trader.runtime.stories import FillLine, statement
 
-    lines, _ = statement(facts_of(config))
-    names = [one.name for one in dataclasses.fields(FillLine)]
+    facts, named = _of(config, mount)
+    lines, _ = statement(facts)
+    fields = [one.name for one in dataclasses.fields(FillLine)]
     if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(names)
+        writer.writerow(fields)
         for line in lines:
-            writer.writerow([cell(getattr(line, name)) for name in names])
+            writer.writerow([cell(getattr(line, name)) for name in fields])
         return
-    table = table_of("at", "asset", "side", "quantity", "price", "value", "fee", "realised", "why")
+    table = table_of(*named, "at", "asset", "side", "quantity", "price", "value", "fee", "realised", "why")
     for one in lines:
         table.add_row(
-            short(one.at), one.asset, one.side, f"{one.quantity:f}", f"{one.price:f}", f"{one.value:,.2f}",
+            *([one.mount] if named else []), short(one.at), one.asset, one.side, f"{one.quantity:f}", f"{one.price:f}", f"{one.value:,.2f}",
             f"{one.fee:.8g} {one.fee_asset}", f"{one.realised:,.2f}", one.why,
         )  # fmt: skip
     print_table(table)
@@ -104,6 +129,7 @@ def fills(
 def equity(
     config: Config,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print every value as CSV, not the last of each day.")] = False,
+    mount: OfMount = "",
 ) -> None:
     """Show what the bot was worth day by day: its cash, and what it holds at the last closes.
 
@@ -112,23 +138,40 @@ def equity(
       trader equity config/paper.yaml
       trader equity config/paper.yaml --csv > equity.csv
     """
-    from trader.runtime.stories import curve
-
-    values = curve(facts_of(config))
+    values = run_now(_worths(config, mount))
     if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(["at", "mount", "cash", "equity"])
-        for one in values:
-            writer.writerow([one.at.isoformat(), one.mount, one.cash, one.equity])
+        for at, name, cash, worth in values:
+            writer.writerow([at.isoformat(), name, cash, worth])
         return
     table = table_of("day", "mount", "cash", "equity", "change")
-    days = {(one.at.date(), one.mount): one for one in values}
+    days = {(at.date(), name): (cash, worth) for at, name, cash, worth in values}
     before: dict[str, Decimal] = {}
-    for (day, mount), one in days.items():
-        change = f"{one.equity / before[mount] - 1:+.2%}" if before.get(mount) else ""
-        table.add_row(f"{day:%Y-%m-%d}", mount, f"{one.cash:,.2f}", f"{one.equity:,.2f}", change)
-        before[mount] = one.equity
+    for (day, name), (cash, worth) in days.items():
+        change = f"{worth / before[name] - 1:+.2%}" if before.get(name) else ""
+        table.add_row(f"{day:%Y-%m-%d}", name, f"{cash:,.2f}", f"{worth:,.2f}", change)
+        before[name] = worth
     print_table(table)
+
+
+async def _worths(config: Path, mount: str) -> "list[tuple[datetime, str, Decimal, Decimal]]":
+    """When, which mount, its cash and equity, from the table that is kept of it, of one mount or of all; raises Failure."""
+    from trader.adapters.journal_pages import JournalPages
+    from trader.ports import JournalDownError
+    from trader.runtime.stories import mounts_of
+
+    settings, _ = loaded(config)
+    pages = JournalPages(settings.journal or state_of(config) / "journal.db")
+    try:
+        if mount:
+            starts = [one.fact for one in await pages.newest("MountStarted", 1_000)]
+            _check_mount(mount, mounts_of([*reversed(starts)]))
+        return [(at, name, cash, worth) for at, name, cash, worth in await pages.worth(None, sys.maxsize, mount)]
+    except JournalDownError as error:
+        raise unread(error, config) from error
+    finally:
+        await pages.close()
 
 
 def explain(
@@ -159,7 +202,7 @@ def explain(
         print(f"  {line.at:%Y-%m-%d %H:%M:%S}  {line.what:9} {line.text}")
 
 
-def compare(config: Config, as_json: AsJson = False) -> None:
+def compare(config: Config, as_json: AsJson = False, mount: OfMount = "") -> None:
     """Compare what a shadow run decided with what the real run did, message by message.
 
     Both must have heard the same messages: `trader run CONFIG --live` beside `trader run CONFIG --shadow`.
@@ -168,9 +211,10 @@ def compare(config: Config, as_json: AsJson = False) -> None:
     Example:
       trader compare config/live.yaml
     """
-    from trader.runtime.stories import compared
+    from trader.runtime.stories import compared, of_mount
 
-    rows = compared(facts_of(config), facts_of(config, is_shadow=True))
+    real, shadow = facts_of(config), facts_of(config, is_shadow=True)
+    rows = compared(of_mount(real, mount), of_mount(shadow, mount))
     if as_json:
         print(json.dumps([plain(one) for one in rows], indent=2, default=str))
         return
@@ -182,30 +226,43 @@ def compare(config: Config, as_json: AsJson = False) -> None:
             )
 
 
-def replay_journal(config: Config, as_json: AsJson = False) -> None:
+def replay_journal(config: Config, as_json: AsJson = False, mount: OfMount = "") -> None:
     """Tell a recorded session to a fresh engine with this configuration's strategy, and compare decision by decision.
 
     \b
-    Example:
+    Examples:
       trader replay-journal config/paper.yaml
+      trader replay-journal config/several.yaml --mount weekly
     """
     from trader.app import rehearse_run
 
-    settings, strategy = loaded(config)
-    try:
-        heard = rehearse_run(facts_of(config), settings, strategy)
-    except ValueError as error:
-        raise Failure(str(error), NOT_READY) from error
+    facts, found = facts_of(config), {}
+    for one in setup_of(config).mounts:
+        if mount in {"", one.settings.name}:
+            try:
+                found[one.settings.name] = rehearse_run(facts, one.settings, one.strategy)
+            except ValueError as error:
+                raise Failure(str(error), NOT_READY) from error
+    if not found:
+        raise Failure(f"--mount {mount!r}: the file sets no such mount to work")
     if as_json:
-        print(json.dumps(plain(heard), indent=2, default=str))
+        each = {name: plain(heard) for name, heard in found.items()}
+        print(json.dumps(each if len(each) > 1 else next(iter(each.values())), indent=2, default=str))
     else:
-        print(f"{heard.same} of {heard.decisions} decisions are the same")
-        for note in heard.notes:
-            print(f"the record was made by another strategy: {note}")
-        for one in heard.differences:
-            print(f"  {one.reason}: recorded {one.recorded}\n        now      {one.now}")
-    if heard.differences:
+        for name, heard in found.items():
+            _tell(heard, f"{name}: " if len(found) > 1 else "")
+    if any(heard.differences for heard in found.values()):
         raise typer.Exit(REFUSED)
+
+
+def _tell(heard: "Rehearing", named: str) -> None:
+    print(f"{named}{heard.same} of {heard.decisions} decisions are the same")
+    for note in heard.notes:
+        print(f"{named}the record was made by another strategy: {note}")
+    for change in heard.changes:
+        print(f"{named}the configuration changed: {change}")
+    for one in heard.differences:
+        print(f"  {one.reason}: recorded {one.recorded}\n        now      {one.now}")
 
 
 @journals.command(epilog=CODES)
@@ -216,7 +273,7 @@ def verify(config: Config) -> None:
     Example:
       trader journal verify config/paper.yaml
     """
-    broken, count = run_now(_verified(config))
+    broken, count = run_now(verified(config))
     if broken is not None:
         raise Failure(f"row {broken.seq}: {broken.why}", REFUSED)
     print(f"{count} facts, and each follows from the one before")
@@ -230,7 +287,7 @@ def rebuild(config: Config) -> None:
     Example:
       trader journal rebuild config/paper.yaml
     """
-    print(f"rebuilt from {run_now(_rebuilt(config))} facts")
+    print(f"rebuilt from {run_now(rebuilt(config))} facts")
 
 
 @journals.command("facts", epilog=CODES)
@@ -251,79 +308,18 @@ def facts_(
         print(json.dumps(plain(fact), default=str))
 
 
-def facts_of(config: Path, *, is_shadow: bool = False) -> "list[Fact]":
-    """Every fact of a run, or of its shadow, in order."""
-    return run_now(_read(config, is_shadow=is_shadow))
+def _of(config: Path, mount: str) -> "tuple[list[Fact], list[str]]":
+    """The facts of a mount, or of all, and the column that tells mounts apart where there are several to tell apart."""
+    from trader.runtime.stories import mounts_of, of_mount
+
+    facts = facts_of(config)
+    known = mounts_of(facts)
+    _check_mount(mount, known)
+    return of_mount(facts, mount), ["mount"] if len(known) > 1 and not mount else []
 
 
-async def _read(config: Path, *, is_shadow: bool = False) -> "list[Fact]":
-    from trader.ports import JournalDownError
+def _check_mount(mount: str, known: "list[str]") -> None:
+    from trader.setting_values import near
 
-    settings, _ = loaded(config)
-    folder = state_of(config) / "shadow" if is_shadow else state_of(config)
-    try:
-        if settings.journal is not None and not is_shadow:
-            from trader.app import open_journal
-
-            journal = open_journal(settings, folder)
-            found = [entry.fact async for entry in journal.read()]
-            await journal.close()
-            return found
-        from trader.adapters.journal_sqlite import JournalReader
-
-        reader = JournalReader(folder / "journal.db")
-        try:
-            return reader.facts()
-        finally:
-            reader.close()
-    except JournalDownError as error:
-        raise Failure(f"{error}; nothing was run with {config} yet?", NOT_READY) from error
-
-
-async def _verified(config: Path) -> Any:  # noqa: ANN401 - what is broken, and how many facts there are
-    settings, _ = loaded(config)
-    if settings.journal is not None:
-        from trader.adapters.journal_postgres import PostgresJournal
-
-        journal = PostgresJournal(settings.journal)
-        broken = await journal.verify()
-        await journal.close()
-    else:
-        from trader.adapters.journal_sqlite import JournalReader
-        from trader.ports import JournalDownError
-
-        try:
-            reader = JournalReader(state_of(config) / "journal.db")
-        except JournalDownError as error:
-            raise Failure(f"{error}; nothing was run with {config} yet?", NOT_READY) from error
-        broken = reader.verify()
-        reader.close()
-    return broken, len(await _read(config)) if broken is None else 0
-
-
-async def _rebuilt(config: Path) -> int:
-    from trader.adapters.lock import AlreadyRunningError, FolderLock
-
-    settings, _ = loaded(config)
-    folder = state_of(config)
-    lock = FolderLock(folder)
-    try:
-        lock.take()
-    except AlreadyRunningError as error:
-        raise Failure(f"{error}; stop it first", REFUSED) from error
-    if settings.journal is not None:
-        from trader.adapters.journal_postgres import PostgresJournal
-
-        in_database = PostgresJournal(settings.journal)
-        count = await in_database.rebuild()
-        await in_database.close()
-    else:
-        from trader.adapters.journal_sqlite import SqliteJournal
-
-        if not (folder / "journal.db").exists():
-            raise Failure(f"{folder / 'journal.db'}: no such journal", NOT_READY)
-        journal = SqliteJournal(folder / "journal.db")
-        count = journal.rebuild()
-        await journal.close()
-    lock.release()
-    return count
+    if mount and mount not in known:
+        raise Failure(f"--mount {mount!r}: {near(mount, known)}the journal has {', '.join(known) or 'no mount yet'}")

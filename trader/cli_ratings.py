@@ -99,7 +99,7 @@ def list_(config: VendorFile) -> None:
             holes = [] if step is None else store.gaps(one.source, one.kind, one.asset, step)
             missing = "-" if step is None else str(sum((b - a) // step + 1 for a, b in holes))
             table.add_row(
-                one.asset, one.kind, _said(one.first), _said(one.last), str(one.days), missing, str(one.rows - one.days), one.source,
+                one.asset, one.kind, _said(one.first, step), _said(one.last, step), str(one.days), missing, str(one.rows - one.days), one.source,
             )  # fmt: skip
         aside = store.aside()
     print_table(table)
@@ -208,11 +208,13 @@ def import_(
     from backtests import TapeError
     from backtests.vendors import now, observations_in
     from trader.adapters.ratings_store import RatingsStore
+    from trader.run_settings import Run
     from trader.settings import SettingsError, load
+    from trader.several_settings import Several
     from trader.vendor_settings import Import
 
     try:
-        settings, _ = load(Import, mapping)
+        settings, _ = load(Import, mapping, beside=lambda _: (Run, Several), is_second=True)
         found = observations_in(
             file, source=settings.source, type_=settings.type, kind=settings.kind, columns=settings.columns, assets=settings.assets,
             delay=settings.delay, observed_at=now(),
@@ -283,16 +285,17 @@ def _tell_passed_over(settings: "Vendor") -> None:
         print(f"passed over, no history there: {', '.join(without)}; the bot keeps what it sees")
 
 
-def _step(one: "Covered") -> timedelta | None:
+def _step(one: "Covered | Observation") -> timedelta | None:
     """How far apart the rows of a kind should be; None where they come when something changes, or when it was asked."""
     from trader.adapters.tokenmetrics_signals import SOURCE, STEPS
 
     return STEPS.get(one.kind) if one.source == SOURCE else timedelta(days=1)
 
 
-def _said(at: datetime) -> str:
-    """A day, with the hour where it is no midnight."""
-    return f"{at:%Y-%m-%d}" if (at.hour, at.minute, at.second) == (0, 0, 0) else f"{at:%Y-%m-%d %H:%M}"
+def _said(at: datetime, step: timedelta | None) -> str:
+    """A day, with the hour where rows are not a day apart or it is no midnight."""
+    is_day = (at.hour, at.minute, at.second) == (0, 0, 0) and (step is None or step >= timedelta(days=1))
+    return f"{at:%Y-%m-%d}" if is_day else f"{at:%Y-%m-%d %H:%M}"
 
 
 @contextmanager
@@ -300,11 +303,13 @@ def opened(config: Path) -> "Iterator[tuple[Vendor, RatingsStore]]":
     """The settings of a vendor's file and its store; raises Failure."""
     from trader.adapters.tokenmetrics_signals import FED
     from trader.ratings import store_of
+    from trader.run_settings import Run
     from trader.settings import SettingsError
+    from trader.several_settings import Several
     from trader.vendor_settings import load_vendor
 
     try:
-        settings, _ = load_vendor(config, FED)
+        settings, _ = load_vendor(config, FED, (Run, Several))
     except SettingsError as error:
         raise Failure(str(error)) from error
     with store_of(settings, config.parent) as store:
@@ -316,7 +321,7 @@ def _tell(found: "list[Observation]") -> None:
     for one in found[:SHOWN]:
         note = "provisional" if one.is_provisional else "known by rule" if one.is_assumed else ""
         table.add_row(
-            one.asset, one.kind, _said(one.as_of), f"{one.value:g}", f"{one.known_at:%Y-%m-%d %H:%M}",
+            one.asset, one.kind, _said(one.as_of, _step(one)), f"{one.value:g}", f"{one.known_at:%Y-%m-%d %H:%M}",
             f"{one.observed_at:%Y-%m-%d %H:%M}", note,
         )  # fmt: skip
     print_table(table)

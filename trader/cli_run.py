@@ -11,20 +11,24 @@ import typer
 
 from trader.cli_assets import register as register_assets
 from trader.cli_data import register as register_data
+from trader.cli_incident import register as register_incidents
 from trader.cli_journal import register as register_readers
+from trader.cli_metrics import register as register_metrics
 from trader.cli_ratings import register as register_ratings
-from trader.cli_shared import CODES, AsJson, Config, instant_of, loaded, run_now, state_of
+from trader.cli_shared import CODES, AsJson, Config, asked, instant_of, loaded, run_now, setup_of
+from trader.cli_signals import register as register_signals
 from trader.output import NOT_READY, REFUSED, Failure
 
 if TYPE_CHECKING:
     from trader.run_settings import Run
-    from trader.runtime.control import Command
 
 Key = Annotated[
     str, typer.Option("--key", help="A name for this command: given twice it is carried out once.", show_default=False)
 ]
 
-signals = typer.Typer(no_args_is_help=True, help="Send a signal, for trying things out.")
+Mount = Annotated[str, typer.Option("--mount", help="Of this mount alone; none = of all.", show_default=False)]
+
+signals = typer.Typer(no_args_is_help=True, help="Send a signal, for trying things out; read those of other services.")
 
 
 def register(app: typer.Typer) -> None:
@@ -34,11 +38,15 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=CODES)(halt)
     app.command(epilog=CODES)(resume)
     app.command(epilog=CODES)(flatten)
+    app.command(epilog=CODES)(cancel)
     app.command(epilog=CODES)(reconcile)
     register_readers(app)
+    register_metrics(app)
+    register_incidents(app)
     register_data(app)
     register_ratings(app)
     register_assets(app)
+    register_signals(signals)
     app.add_typer(signals, name="signal")
     app.command(epilog=CODES)(loopback)
     app.command(epilog=CODES)(demo)
@@ -53,6 +61,9 @@ def run(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Real signals and prices of the venue, orders on paper, nothing sent.")
     ] = False,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Wait while another process leads on the same PostgreSQL, then take over.")
+    ] = False,
     log_level: Annotated[str, typer.Option("--log", help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run a bot until it is told to end (Ctrl-C or SIGTERM).
@@ -64,13 +75,16 @@ def run(
       trader run config/paper.yaml
       trader run config/live.yaml --shadow
       trader run config/live.yaml --live
+      trader run config/live.yaml --live --standby
     """
     from trader import app
     from trader.adapters.lock import AlreadyRunningError
     from trader.key_binding import KeyChangedError
     from trader.ports import LeaseLostError
+    from trader.runtime.registry import LeftBehindError
 
-    settings, strategy = loaded(config)
+    setup = setup_of(config)
+    settings = setup.whole
     if shadow and live:
         raise Failure("--shadow sends nothing and --live sends real orders; give one of the two")
     if settings.venue != "paper" and not shadow and not (settings.live and live):
@@ -81,33 +95,41 @@ def run(
     if log_level not in {"debug", "info", "warning", "error"}:
         raise Failure(f"--log {log_level!r}: allowed are debug, info, warning and error")
     try:
-        app.run(settings, strategy, config, is_shadow=shadow, level=log_level)
+        app.run(setup, config, is_shadow=shadow, level=log_level, waits=standby)
     except AlreadyRunningError as error:
         raise Failure(f"{error}; stop it first, or give this run another name:", REFUSED) from error
     except LeaseLostError as error:
         raise Failure(str(error), REFUSED) from error
-    except KeyChangedError as error:
+    except (KeyChangedError, LeftBehindError) as error:
         raise Failure(str(error), REFUSED) from error
     except ValueError as error:
         raise Failure(f"{config}: {error}") from error
 
 
-def status(config: Config, as_json: AsJson = False) -> None:
-    """Ask a running bot what it does, what it holds, and how fresh what it knows is.
+def status(config: Config, as_json: AsJson = False, mount: Mount = "") -> None:
+    """Ask a running bot what it does, what it holds, and how fresh what it knows is; of several mounts, each below what they are together.
 
     \b
     Examples:
       trader status config/paper.yaml
+      trader status config/several.yaml --mount weekly
       trader status config/paper.yaml --json | jq .state
     """
     from trader.runtime.control import Command
 
-    found = _asked(config, Command("status"))
+    found = asked(config, Command("status"))
+    mounts = found.get("mounts")
+    mounts = mounts if isinstance(mounts, dict) else {}
+    if mount:
+        if mount not in mounts:
+            raise Failure(f"--mount {mount!r}: no such mount runs; there are {', '.join(mounts)}")
+        found = {"mount": mount, **mounts[mount]}
     if as_json:
         print(json.dumps(found, indent=2))
         return
+    hidden = {"ok", "measures"} if len(mounts) > 1 else {"ok", "measures", "mounts"}
     for name, value in found.items():
-        if name != "ok":
+        if name not in hidden:  # counters are for `trader metrics`
             _show(name.replace("_", " "), value)
 
 
@@ -130,6 +152,7 @@ def halt(
         bool, typer.Option("--everything", help="Send no order at all, exits neither: holdings are left alone.")
     ] = False,
     key: Key = "",
+    mount: Mount = "",
 ) -> None:
     """Open nothing more; exits and sales go on. It stays so over restarts, until `trader resume`.
 
@@ -137,24 +160,26 @@ def halt(
     Examples:
       trader halt config/paper.yaml --why "exchange maintenance"
       trader halt config/live.yaml --everything --why "the account is not ours alone"
+      trader halt config/several.yaml --mount weekly
     """
-    _say(config, "kill" if everything else "halt", why, key)
+    _say(config, "kill" if everything else "halt", why, key, mount)
 
 
-def resume(config: Config, key: Key = "") -> None:
+def resume(config: Config, key: Key = "", mount: Mount = "") -> None:
     """Trade again after a halt, a flatten, or a limit that stopped trading.
 
     \b
     Example:
       trader resume config/paper.yaml
     """
-    _say(config, "resume", "", key)
+    _say(config, "resume", "", key, mount)
 
 
 def flatten(
     config: Config,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     key: Key = "",
+    mount: Mount = "",
 ) -> None:
     """Sell everything the bot holds and stay out: a goal that is pursued over outages and restarts until nothing is held.
 
@@ -162,9 +187,25 @@ def flatten(
     Example:
       trader flatten config/paper.yaml --yes
     """
-    if not yes and not typer.confirm("sell everything this bot holds, and open nothing until `trader resume`?"):
+    who = f"the mount {mount}" if mount else "this bot"
+    if not yes and not typer.confirm(f"sell everything {who} holds, and open nothing until `trader resume`?"):
         raise Failure("nothing was done", REFUSED)
-    _say(config, "flatten", "", key)
+    _say(config, "flatten", "", key, mount)
+
+
+def cancel(
+    config: Config,
+    number: Annotated[int, typer.Argument(min=1, help="The order's number, as `trader orders` shows it.")],
+    key: Key = "",
+    mount: Mount = "",
+) -> None:
+    """Give up what is left of an order that waits to be sent; what is at the exchange already ends by itself within seconds.
+
+    \b
+    Example:
+      trader cancel config/paper.yaml 17
+    """
+    _say(config, "cancel", str(number), key, mount)
 
 
 def reconcile(
@@ -181,7 +222,7 @@ def reconcile(
       trader reconcile config/live.yaml
       trader reconcile config/live.yaml --adopt
     """
-    _say(config, "adopt" if adopt else "reconcile", "", key)
+    _say(config, "adopt" if adopt else "reconcile", "", key, "")
 
 
 # Signals
@@ -226,7 +267,7 @@ def send(
     elif mqtt:
         _publish(settings, config, body, source)
     else:
-        found = _asked(config, Command("signal", body.decode()))
+        found = asked(config, Command("signal", body.decode()))
         print(f"{found['key']}: {found['outcome'] or 'taken; trader explain tells what became of it'}")
 
 
@@ -325,21 +366,9 @@ def demo(
 # Helpers
 
 
-def _asked(config: Path, command: "Command") -> dict[str, object]:
-    from trader.runtime.control import NoDaemonError, ask, socket_of
-
-    path = socket_of(state_of(config))
-    try:
-        found = run_now(ask(path, command))
-    except NoDaemonError as error:
-        raise Failure(f"{error}; start it with: trader run {config}", NOT_READY) from error
-    if not found.get("ok"):
-        raise Failure(str(found.get("error", found)), REFUSED)
-    return found
-
-
-def _say(config: Path, name: str, argument: str, key: str) -> None:
+def _say(config: Path, name: str, argument: str, key: str, mount: str) -> None:
     from trader.runtime.control import Command
 
-    found = _asked(config, Command(name, argument, key or f"{name}-{os.getpid()}-{datetime.now(UTC).timestamp()}"))
-    print(f"{found.get('done')}: the state is {found.get('state')}")
+    key = key or f"{name}-{os.getpid()}-{datetime.now(UTC).timestamp()}"
+    found = asked(config, Command(name, argument, key, mount))
+    print(f"{found.get('done')}: the state is {found.get('state')}" + (f" ({mount})" if mount else ""))

@@ -1,6 +1,7 @@
 """What the commands share: how a configuration is read, how a table looks. It decides nothing."""
 
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from trader.output import Failure
+from trader.output import NOT_READY, REFUSED, Failure
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
     from trader.core.view import Strategy
     from trader.run_settings import Run
+    from trader.runtime.control import Command
+    from trader.several_settings import Setup
 
 CODES = "Exit codes: 0 done, 2 bad input, 3 not ready, 4 refused, 5 internal error."
 T = TypeVar("T")
+progress_file: Path | None = None  # where progress is written for machines, if anywhere
 
 Config = Annotated[Path, typer.Argument(help="The YAML file of the run.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -51,16 +55,22 @@ def see_own_modules() -> None:
         sys.path.insert(0, str(Path.cwd()))
 
 
-def loaded(config: Path) -> "tuple[Run, Strategy]":
-    """The settings of a run and its strategy; raises Failure with every problem found."""
-    from trader.run_settings import load_run
+def setup_of(config: Path) -> "Setup":
+    """What a file sets to work, one mount or several; raises Failure with every problem found."""
     from trader.settings import SettingsError
+    from trader.several_settings import load_setup
 
     see_own_modules()
     try:
-        return load_run(config)
+        return load_setup(config)
     except SettingsError as error:
         raise Failure(str(error)) from error
+
+
+def loaded(config: Path) -> "tuple[Run, Strategy]":
+    """The settings of a run as a whole, and its first strategy; raises Failure with every problem found."""
+    setup = setup_of(config)
+    return setup.whole, setup.mounts[0].strategy
 
 
 def state_of(config: Path) -> Path:
@@ -69,6 +79,20 @@ def state_of(config: Path) -> Path:
 
     settings, _ = loaded(config)
     return state_folder(settings, config)
+
+
+def asked(config: Path, command: "Command") -> dict[str, object]:
+    """What a running bot answers to a command; raises Failure where none runs, or it refuses."""
+    from trader.runtime.control import NoDaemonError, ask, socket_of
+
+    path = socket_of(state_of(config))
+    try:
+        found = run_now(ask(path, command))
+    except NoDaemonError as error:
+        raise Failure(f"{error}; start it with: trader run {config}", NOT_READY) from error
+    if not found.get("ok"):
+        raise Failure(str(found.get("error", found)), REFUSED)
+    return found
 
 
 def table_of(*names: str) -> "Table":
@@ -115,8 +139,22 @@ def progress_of(*, keeps: bool = True) -> "Iterator[Callable[[str, float], None]
             if name not in tasks:
                 tasks[name] = bar.add_task(name, total=1.0)
             bar.update(tasks[name], completed=share)
+            _write_progress(name, share)
 
         yield tell
+
+
+_written = -1.0
+
+
+def _write_progress(name: str, share: float) -> None:
+    """Write how far it is, whole, at each hundredth."""
+    global _written  # noqa: PLW0603 - one file per process
+    if progress_file is not None and not _written <= share < _written + 0.01:
+        _written = share
+        beside = progress_file.with_suffix(".part")
+        beside.write_text(json.dumps({"name": name, "share": round(share, 4)}), encoding="utf-8")
+        beside.replace(progress_file)
 
 
 def short(at: datetime) -> str:

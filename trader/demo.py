@@ -20,7 +20,6 @@ from trader.adapters.ratings_store import RatingsStore
 from trader.adapters.tokenmetrics import Budget, Manner, TokenMetrics
 from trader.adapters.tokenmetrics_feed import TokenMetricsFeed
 from trader.adapters.tokenmetrics_plan import Feeding
-from trader.app import BUILDERS, Bench, bench, start
 from trader.core.costs import Costs
 from trader.core.facts import BarClosed, Fact
 from trader.core.instruments import Instrument
@@ -29,10 +28,12 @@ from trader.core.risk import Limits
 from trader.core.view import Strategy
 from trader.demo_vendor import HOURS_SINCE, INDEX, ids_of, vendor_of
 from trader.demo_vendor import KEY as VENDOR_KEY
+from trader.furnishing import Bench, bench, start
 from trader.lockstep import Carry, Instant, LockStep, MarketClock, News, Quote
 from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange, Market
 from trader.loopback.server import LoopbackServer, VenueClock
+from trader.opening import BUILDERS
 from trader.ports import Hint, Message, Touch, Venue, VenueBar
 from trader.runtime.desk import ACTIVE, Execution
 from trader.runtime.inbox import Rules
@@ -105,8 +106,8 @@ def frames_of(stage: Stage) -> "tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]"
     """Bars, ratings and signals of the span, where it feeds with what the vendor says besides."""
     import pandas as pd
 
+    from backtests.bundled import frames, further
     from backtests.derived import hourly
-    from backtests.sample import frames, further
 
     bars, ratings, signals = frames(stage.timeframe)
     if stage.feeds:
@@ -125,7 +126,7 @@ def tape_of(stage: Stage) -> "Tape":
     """The same history with the same market rules as a tape, for a replay beside it; as the vendor names things, where it feeds."""
     import pandas as pd
 
-    from backtests.sample import LABEL
+    from backtests.bundled import LABEL
     from backtests.tape import Tape
 
     bars, ratings, signals = frames_of(stage)
@@ -147,7 +148,8 @@ def instants_of(stage: Stage) -> list[Instant]:
     columns = ["ts", "asset", "open", "high", "low", "close", "volume"]
     for ts, asset, *prices in bars[columns].itertuples(index=False):
         at = ts.to_pydatetime().astimezone(UTC)
-        closing.setdefault(at + step, []).append(BarClosed(at + step, str(asset), *map(float, prices)))
+        first, high, low, close, volume = map(float, prices)
+        closing.setdefault(at + step, []).append(BarClosed(at + step, str(asset), first, high, low, close, volume))
         opens.setdefault(at, {})[str(asset)] = float(prices[0])
     messages: dict[datetime, list[bytes]] = {}
     for type_, frame in () if stage.feeds else (("rating", ratings), ("state", signals)):
@@ -332,14 +334,14 @@ async def play(
             execution=Execution(collar=0.0, again_seconds=0.05, fee=float(FEES[stage.venue][1])),
         )  # fmt: skip
         desk = made.desk
-        await recover(desk, made.reconciler, made.inbox, journal)
+        await recover(made.house, journal)
         await made.reconciler.run()
-        await start(desk, made.instruments, stage.cash)
+        await start(made)
         await desk.change(ACTIVE, "reconciled")
 
         ways = carrier(broker) if broker is not None else _by_hand()
         async with ways as carry, feed_of(stage, clock, names, path.with_name("ratings.db")) as news:
-            async for instant, followed in LockStep(desk, made.inbox, clock, house.quote, carry, news).play(instants):
+            async for instant, followed in LockStep(made.house, clock, house.quote, carry, news).play(instants):
                 if progress is not None:
                     progress(instant, made, followed)
         for track in desk.waiting():  # nothing opens after the last bar

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from backtests import derived
-from backtests.sample import frames
+from backtests.bundled import frames
 from trader.loopback.vendor import Published, Token, Vendor
 
 if TYPE_CHECKING:

@@ -121,3 +121,24 @@ def limits_row(settings: Run) -> Finding:
         found = f"price_age = {age}: a market that is quiet for {QUIET_SECONDS} s is asked only then, and orders are refused until it answers"
         return warn("limits", found, "give limits.price_age 10s or more")
     return ok("limits", "the strategy's largest size is under every limit that is given")
+
+
+def notify_row(settings: Run, home: Path) -> Finding:
+    """Whether those who are to be told can be: the extra is there, and every address and secret is one. Nothing is sent."""
+    choice = settings.notify
+    if choice is None:
+        return skip("notify", "nobody is told: there is no notify: (docs/notifications.md)")
+    try:
+        from trader.adapters.apprise_sender import AppriseSender  # noqa: PLC0415 - an extra
+        from trader.notifying import addresses, guarded  # noqa: PLC0415 - with an extra
+
+        for name, address in addresses(choice, home).items():
+            AppriseSender(name, address)
+        guarded(choice, home)
+    except ImportError as error:
+        return fail("notify", f"{error.name} is missing", 'pip install "signal-trader[notify]"')
+    except ValueError as error:
+        return fail("notify", str(error), "mend it, then: trader notify CONFIG --test")
+    told = [f"{name} from {one.level} on" for name, one in choice.targets.items()]
+    told += [f"commands through {name} from {len(bot.users)} users" for name, bot in choice.bots.items()]
+    return ok("notify", ", ".join(told) or "a heartbeat")

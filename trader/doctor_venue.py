@@ -5,22 +5,25 @@ Public questions are asked without the key, so that a key that is refused does n
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
 from strategies.loading import largest_size
 from trader.adapters.ccxt_venue import CcxtVenue
-from trader.app import BUILDERS
+from trader.adapters.journal_pages import JournalPages
 from trader.core.instruments import Instrument
+from trader.core.records import MountStarted
 from trader.core.risk import Limits
 from trader.core.strategy import Quote, Units
 from trader.core.view import Strategy
 from trader.finding import Finding, fail, ok, refuse, skip, warn
 from trader.key_binding import KeyChangedError, bind, binding_of, bound
-from trader.ports import KeyView, VenueDownError
+from trader.opening import BUILDERS, was_at
+from trader.ports import JournalDownError, KeyView, VenueDownError
 from trader.run_settings import Run, secret_of
 from trader.settings import SettingsError
+from trader.several_settings import Mounted
 
 CLOCK_WARN_MS, CLOCK_FAIL_MS = 500, 1_000
 SLOW_SECONDS = 1.0
@@ -31,12 +34,18 @@ KEY_DAYS = 76
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What is looked at: a run, its strategy, its folders."""
+    """What is looked at: a run, its strategy, its folders; where there are several mounts, an account with all of its mounts together.
+
+    label: what files of the account are called by. mounts: each by itself. earlier: as in `Setup.earlier_of`.
+    """
 
     settings: Run
     strategy: Strategy
     home: Path
     folder: Path
+    label: str = ""
+    mounts: tuple[Mounted, ...] = ()
+    earlier: tuple[str, ...] = ()
 
     @property
     def venue(self) -> str:
@@ -61,8 +70,11 @@ async def venue_rows(
         await public.prepare()
         if instruments is None:
             instruments = await public.instruments(patient.settings.assets)
-        rows.append(_symbols(patient, instruments, pairs))
-        rows.append(await _minimums(patient, instruments, public))
+        rows.append(await _symbols(patient, instruments, pairs))
+        for one in patient.mounts or (Mounted(patient.settings, patient.strategy),):
+            ours = [it for it in instruments if it.asset in one.settings.assets]
+            found = await _minimums(replace(patient, settings=one.settings, strategy=one.strategy), ours, public)
+            rows.append(replace(found, name=f"{found.name} {one.settings.name}") if patient.mounts else found)
     except VenueDownError as error:
         rows.append(fail("symbols", str(error), "try again; the venue broke off"))
     finally:
@@ -152,13 +164,13 @@ def _works(settings: Run, free: Decimal) -> Finding:
 def _binding(patient: Patient, *, binds: bool) -> Finding:
     now = binding_of(patient.settings, patient.home)
     try:
-        before = bound(patient.folder)
+        before = bound(patient.folder, patient.label)
     except KeyChangedError as error:
         if not binds:
             return refuse("key binding", str(error), "run `trader doctor CONFIG --bind`")
         before = None
     if binds and before != now:
-        bind(patient.folder, now)
+        bind(patient.folder, now, patient.label)
         return ok("key binding", f"{now}, bound now{'' if before is None else f'; it was {before}'}")
     if before is None:
         return warn(
@@ -206,9 +218,32 @@ def _expiry(venue: str, view: KeyView) -> Finding:
     return warn("key expiry", found, remedy)
 
 
-def _symbols(patient: Patient, instruments: Sequence[Instrument], pairs: tuple[str, ...]) -> Finding:
+async def _known(patient: Patient, assets: Sequence[str]) -> list[str]:
+    """Those of some assets that an earlier start of this run traded on this account."""
+    pages = JournalPages(patient.settings.journal or patient.folder / "journal.db")
+    try:
+        starts = [entry.fact for entry in await pages.newest("MountStarted", 100)]
+    except (JournalDownError, ImportError):
+        return []  # there is no journal yet, or another row says what is wrong with it
+    finally:
+        await pages.close()
+    ours = [one for one in starts if isinstance(one, MountStarted) and was_at(one, patient.earlier)]
+    known = {row[0] for start in ours for row in start.terms}
+    return [asset for asset in assets if asset in known]
+
+
+async def _symbols(patient: Patient, instruments: Sequence[Instrument], pairs: tuple[str, ...]) -> Finding:
     there = {one.asset: one.symbol for one in instruments}
     missing = [one for one in patient.settings.assets if one not in there]
+    if missing and there and await _known(patient, missing) == missing:
+        found = (
+            f"{', '.join(missing)}: no spot market at {patient.venue} that can be traded now; a start goes on without"
+        )
+        return warn(
+            "symbols",
+            found,
+            "its holding stays as it is: look at the venue's announcements; the bot takes it up again when it is open",
+        )
     if missing:
         found = f"{', '.join(missing)}: no spot market at {patient.venue} that can be traded through the API"
         return fail("symbols", found, "take them out of assets:, or look for another spelling: trader assets check")

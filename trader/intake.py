@@ -1,7 +1,7 @@
 """What comes in: the sources of a run's messages, what may pass its door, and every secret that is read on the way."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -32,9 +32,10 @@ VOUCH_SECONDS = 120.0
 def sources_of(
     settings: Run, home: Path, tell: Callable[[str, bool, str], None], folder: Path, *, is_shadow: bool = False,
     warn: Callable[[str], None] = lambda _what: None, alert: Callable[[str], None] = lambda _what: None,
+    may: Callable[[], Awaitable[None]] | None = None,
 ) -> list[Source]:  # fmt: skip
     """Where messages come from. A shadow takes nothing from the bot beside it: its session is its own, it only looks into a folder, and
-    asks a vendor for itself.
+    asks a vendor for itself. may: raises where another process leads by now, see `MqttSource`.
     """
     intake, found = settings.intake, list[Source]()
     if intake.directory is not None:
@@ -44,7 +45,8 @@ def sources_of(
     if intake.mqtt is not None:
         broker = broker_of(settings, home)
         broker = replace(broker, client_id=f"{broker.client_id}-shadow") if is_shadow else broker
-        found.append(MqttSource(broker, tell=lambda is_up, why: tell("mqtt", is_up, why)))
+        leads = {} if may is None else {"may": may}
+        found.append(MqttSource(broker, tell=lambda is_up, why: tell("mqtt", is_up, why), **leads))
     if intake.ratings is not None:
         path = (home / intake.ratings).resolve()
         vendor = fed(path)
@@ -148,8 +150,9 @@ def secrets_of(settings: Run, home: Path) -> list[str]:
     mqtt = settings.intake.mqtt
     if mqtt is not None and (mqtt.password is not None or mqtt.password_file is not None):
         found.append(secret_of(mqtt.password, mqtt.password_file, home, "intake.mqtt.password"))
-    if settings.journal is not None and (password := urlsplit(settings.journal).password):
-        found += sorted({password, unquote(password)})
+    for url in filter(None, (settings.journal, settings.telemetry.otlp, settings.account.url)):
+        if password := urlsplit(url).password:
+            found += sorted({password, unquote(password)})
     if settings.intake.ratings is not None:
         path = (home / settings.intake.ratings).resolve()
         vendor = fed(path)

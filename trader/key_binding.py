@@ -4,10 +4,11 @@ It is bound at the first start with money, or by `trader doctor --bind`; the key
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from trader.adapters.durable import make_folder, write_whole
+from trader.opening import of_account
 from trader.origins import fingerprint
 from trader.run_settings import Run, secret_of
 
@@ -36,9 +37,9 @@ def binding_of(settings: Run, home: Path) -> Binding:
     return Binding(settings.venue, fingerprint(key), settings.account.url is not None)
 
 
-def bound(folder: Path) -> Binding | None:
+def bound(folder: Path, label: str = "") -> Binding | None:
     """What the folder is bound to; None where it is to nothing yet. Raises KeyChangedError where that cannot be read."""
-    path = folder / FILE
+    path = folder / of_account(FILE, label)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return Binding(str(found["venue"]), str(found["fingerprint"]), bool(found["rehearses"]))
@@ -50,25 +51,18 @@ def bound(folder: Path) -> Binding | None:
         ) from error
 
 
-def bind(folder: Path, binding: Binding) -> None:
+def bind(folder: Path, binding: Binding, label: str = "") -> None:
     """Bind the folder, whatever it was bound to."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / FILE
+    make_folder(folder)
     text = json.dumps({"venue": binding.venue, "fingerprint": binding.fingerprint, "rehearses": binding.rehearses})
-    part = path.with_suffix(".new")
-    file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as out:
-        out.write(text + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(path)
+    write_whole(folder / of_account(FILE, label), text + "\n")
 
 
-def hold(settings: Run, home: Path, folder: Path) -> None:
+def hold(settings: Run, home: Path, folder: Path, label: str = "") -> None:
     """Bind at the first start with money, and from then on require the same key; raises KeyChangedError."""
-    now, before = binding_of(settings, home), bound(folder)
+    now, before = binding_of(settings, home), bound(folder, label)
     if before is None:
-        bind(folder, now)
+        bind(folder, now, label)
     elif before != now:
         raise KeyChangedError(
             f"{folder} is bound to the key {before}, and the configuration has {now}: its facts belong to another account or"

@@ -10,11 +10,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from trader.core.facts import BarClosed, ExitHit, Fact, TimerDue
 from trader.ports import Message
 from trader.runtime.desk import Desk
-from trader.runtime.inbox import Inbox
+from trader.runtime.house import House
 from trader.runtime.outbox import Track
 
 ROUNDS = 2_000  # how often an instant is worked on before the bot counts as stuck
@@ -57,15 +58,14 @@ class Instant:
 
 
 class LockStep:
-    """Plays instants to a desk. `quote` puts an asset's price in place at the exchange, `carry` brings a message, as a broker does,
+    """Plays instants to a house. `quote` puts an asset's price in place at the exchange, `carry` brings a message, as a broker does,
     and `news` asks a source what it has to say at the instant that is played.
     """
 
     def __init__(
-        self, desk: Desk, inbox: Inbox, clock: MarketClock, quote: Quote, carry: Carry | None = None,
-        news: News | None = None,
-    ) -> None:  # fmt: skip
-        self._desk, self._inbox, self._clock, self._quote = desk, inbox, clock, quote
+        self, house: House, clock: MarketClock, quote: Quote, carry: Carry | None = None, news: News | None = None
+    ) -> None:
+        self._house, self._clock, self._quote = house, clock, quote
         self._carry, self._news = carry or _by_hand, news or _silence
 
     async def play(self, instants: Iterable[Instant]) -> AsyncIterator[tuple[Instant, Sequence[Fact]]]:
@@ -74,7 +74,7 @@ class LockStep:
             yield one, await self._one(one)
 
     async def _one(self, one: Instant) -> list[Fact]:
-        desk = self._desk
+        house = self._house
         self._clock.at = one.at
         followed = list[Fact]()
         if one.bars:
@@ -83,13 +83,13 @@ class LockStep:
         told = await self._news()
         messages = [await self._carry(body) for body in (*one.messages, *(message.body for message in told))]
         for message in messages:
-            taken = await self._inbox.take(message)
+            taken = await house.inbox.take(message)
             receipts += taken.receipts
             publications += [taken.publication] if taken.publication else []
-        due = desk.engine.due()
-        timers = [TimerDue(due, desk.engine.mount.name)] if due is not None and due <= one.at else []
+        dues = [(due, desk.name) for desk in house.desks if (due := desk.engine.due()) is not None]
+        timers = [TimerDue(due, name) for due, name in dues if due <= one.at]
         if one.bars or publications or timers or receipts:
-            followed += await desk.tell(*one.bars, *publications, *timers, beside=receipts)
+            followed += await house.tell(*one.bars, *publications, *timers, beside=receipts)
         for message in (*messages, *told):
             await message.acknowledge()
         if one.opens:
@@ -100,23 +100,33 @@ class LockStep:
 
     async def _exits(self, bars: Sequence[BarClosed]) -> list[Fact]:
         """Exits that act inside the bars are filled at their price, before anything else is known."""
-        followed = await self._desk.tell(*bars, fires=True)
-        hits = {fact.asset: fact for fact in followed if isinstance(fact, ExitHit)}
-        for asset, hit in hits.items():
-            await self._quote(asset, float(hit.price))
-        if hits:
-            await self._until_quiet(lambda track: track.placed.asset in hits)
+        followed = await self._house.tell(*bars, fires=True)
+        for desk in self._house.desks:  # each has levels of its own
+            hits = {fact.asset: fact for fact in followed if isinstance(fact, ExitHit) and fact.mount == desk.name}
+            for asset, hit in hits.items():
+                await self._quote(asset, float(hit.price))
+            if hits:
+                await self._until_quiet(partial(_is_of, frozenset(hits)), [desk])
         return followed
 
-    async def _until_quiet(self, concerns: Callable[[Track], bool]) -> None:
+    async def _until_quiet(self, concerns: Callable[[Track], bool], desks: Sequence[Desk] = ()) -> None:
+        desks = desks or self._house.desks
         for _ in range(ROUNDS):
-            if not any(concerns(track) for track in self._desk.waiting()):
+            if not self._open(concerns, desks):
                 return
-            await self._desk.work(concerns)
-            if any(concerns(track) for track in self._desk.waiting()):
+            for desk in desks:
+                await desk.work(concerns)
+            if self._open(concerns, desks):
                 await self._clock.sleep(0.01)
-        stuck = [f"order {one.placed.order} is {one.state}" for one in self._desk.waiting() if concerns(one)]
+        stuck = [f"order {one.placed.order} is {one.state}" for one in self._open(concerns, desks)]
         raise StuckError(f"{self._clock.at:%Y-%m-%d %H:%M}: {', '.join(stuck)}")
+
+    def _open(self, concerns: Callable[[Track], bool], desks: Sequence[Desk]) -> list[Track]:
+        return [track for desk in desks for track in desk.waiting() if concerns(track)]
+
+
+def _is_of(assets: frozenset[str], track: Track) -> bool:
+    return track.placed.asset in assets
 
 
 async def _by_hand(body: bytes) -> Message:

@@ -5,7 +5,7 @@ told apart; a password, which somebody may have chosen, has none. This reads fil
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -41,23 +41,57 @@ def effective(path: Path) -> list[Shown]:
     return _with_secret_files(rows, path.parent)
 
 
-def compared(first: Path, second: Path) -> list[tuple[str, Shown | None, Shown | None]]:
-    """The keys whose effective values differ between two files, with both."""
-    old, new = ({one.key: one for one in effective(path)} for path in (first, second))
+def masked(values: Mapping[str, object], home: Path) -> dict[str, object]:
+    """The values of a configuration as plain data, nested as they are, with secrets hidden as `effective` hides them."""
+    found: dict[str, object] = {}
+    for key, value in values.items():
+        file = values.get(f"{key}_file")
+        if isinstance(value, Mapping):
+            found[str(key)] = masked(cast(Mapping[str, object], value), home)
+        elif value is None and file is not None:
+            found[key] = _of_file(key, home / str(file))
+        else:
+            found[str(key)] = _masked(str(key), value)
+    return found
+
+
+def flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Nested values by their whole keys."""
+    found: dict[str, object] = {}
+    for key, value in values.items():
+        inner = cast(Mapping[str, object], value) if isinstance(value, Mapping) and value else None
+        found |= {f"{prefix}{key}": value} if inner is None else flat(inner, f"{prefix}{key}.")
+    return found
+
+
+def compared(first: Sequence[Shown], second: Sequence[Shown]) -> list[tuple[str, Shown | None, Shown | None]]:
+    """The keys whose values differ between two configurations, with both."""
+    old, new = ({one.key: one for one in rows} for rows in (first, second))
     keys = [*old, *(key for key in new if key not in old)]
     rows = [(key, old.get(key), new.get(key)) for key in keys]
     return [(key, a, b) for key, a, b in rows if (a and a.value) != (b and b.value)]
 
 
 def _rows(
-    values: Mapping[str, object], place: Place, document: Document, over: Mapping[str, object]
-) -> Iterator[Shown]:
+    values: Mapping[str, object], place: Place, document: Document, over: Mapping[str, object], shown: str = "",
+) -> Iterator[Shown]:  # fmt: skip
     for key, value in values.items():
-        here = (*place, key)
+        here, whole = (*place, key), f"{shown}{key}"
         if isinstance(value, Mapping) and value:
-            yield from _rows(cast(Mapping[str, object], value), here, document, over)
+            yield from _rows(cast(Mapping[str, object], value), here, document, over, shown=f"{whole}.")
+        elif _are_named(value):
+            for number, one in enumerate(cast(Sequence[Mapping[str, object]], value)):
+                yield from _rows(one, (*here, number), document, over, shown=f"{whole}.{one['name']}.")
         else:
-            yield Shown(".".join(map(str, here)), _masked(key, value), _origin(here, document, over))
+            yield Shown(whole, _masked(key, value), _origin(here, document, over))
+
+
+def _are_named(value: object) -> bool:
+    """Whether a value is a list of parts with names, which then are told apart by these."""
+    return (
+        isinstance(value, Sequence) and not isinstance(value, str) and bool(value)
+        and all(isinstance(one, Mapping) and one.get("name") for one in value)
+    )  # fmt: skip
 
 
 def _masked(key: str, value: object) -> object:
@@ -96,9 +130,12 @@ def _with_secret_files(rows: list[Shown], home: Path) -> list[Shown]:
             found.append(row)
             continue
         path = home / str(file.value)
-        try:
-            value = hidden(row.key.rpartition(".")[2], path.read_text(encoding="utf-8").strip())
-        except (OSError, UnicodeDecodeError) as error:
-            value = f"cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}"
-        found.append(Shown(row.key, value, f"secret file {path}"))
+        found.append(Shown(row.key, _of_file(row.key.rpartition(".")[2], path), f"secret file {path}"))
     return found
+
+
+def _of_file(key: str, path: Path) -> str:
+    try:
+        return hidden(key, path.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        return f"cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}"

@@ -98,6 +98,14 @@ class LeaseLostError(Exception):
     """Another process took the lease: this one may not write any more."""
 
 
+class LeaseHeldError(LeaseLostError):
+    """The lease is another's and still runs, for `seconds` by the database's clock; `owner` says whose it is."""
+
+    def __init__(self, where: str, owner: str, seconds: float) -> None:
+        super().__init__(f"{where}: {owner} holds it for {seconds:.0f} s more; stop that process, or wait")
+        self.owner, self.seconds = owner, seconds
+
+
 class AlreadyKeptError(Exception):
     """A key that may be used once (message, client id, trade, outcome) was used before; nothing of the call was kept."""
 
@@ -108,7 +116,7 @@ class Journal(Protocol):
     epoch: int
 
     async def take(self, owner: str, *, seconds: float) -> int:
-        """Take the lease and return its epoch; raises LeaseLostError while another's lease runs."""
+        """Take the lease and return its epoch; raises LeaseHeldError while another's lease runs."""
 
     async def renew(self) -> None:
         """Prolong the lease; raises LeaseLostError when it was taken over."""
@@ -342,7 +350,7 @@ class Venue(Protocol):
         """The best prices now."""
 
     async def bars(self, symbol: str, timeframe: str, *, since_ms: int) -> list[VenueBar]:
-        """Candles that opened at or after an instant, oldest first: as many as the venue gives at once."""
+        """Candles that opened at or after an instant and are over, oldest first: as many as the venue gives at once."""
 
     async def hear_market(self, symbols: Sequence[str], timeframe: str, tell: Callable[[Hint], None]) -> None:
         """Tell what streams say of markets until cancelled: hints, never proofs. Raises VenueDownError when one ends."""
@@ -367,7 +375,7 @@ class Clock(Protocol):
         """Wall time, aware UTC."""
 
     def monotonic(self) -> float:
-        """Seconds that never run backwards."""
+        """Seconds that never run backwards, those of a machine asleep included."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

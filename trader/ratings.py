@@ -19,8 +19,9 @@ from trader.adapters.tokenmetrics_prices import STREAM, streamed
 from trader.adapters.tokenmetrics_signals import FED, OF_MARKET, PULLED, SOURCE, observations_of
 from trader.core.instants import SECOND, duration
 from trader.ports import Clock
-from trader.run_settings import secret_of
+from trader.run_settings import Run, secret_of
 from trader.settings import SettingsError
+from trader.several_settings import Several
 from trader.vendor_settings import Vendor, load_vendor
 
 
@@ -68,7 +69,7 @@ def feed_of(
 
 def fed(path: Path) -> Vendor:
     """The file of a vendor that a run asks; raises SettingsError where it cannot be used, or where the plan does not include what it asks for."""
-    settings, document = load_vendor(path, FED)
+    settings, document = load_vendor(path, FED, (Run, Several))
     try:
         feeding_of(settings)
     except SettingsError as error:

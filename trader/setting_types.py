@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 from trader import setting_values as read
 
@@ -43,7 +43,9 @@ Money = Annotated[
     BeforeValidator(read.money),
     WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": read.MONEY}]}),
 ]
-Count = Annotated[int, BeforeValidator(read.count), Field(ge=1)]
+Count = Annotated[int, BeforeValidator(read.count), WithJsonSchema({"type": "integer", "minimum": 1})]
+Whole = Annotated[int, BeforeValidator(read.whole), WithJsonSchema({"type": "integer", "minimum": 0})]
+Port = Annotated[int, BeforeValidator(read.port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65_535})]
 Duration = Annotated[str, BeforeValidator(read.time_span), _text_schema(pattern=r"^\s*\d+(\.\d+)?\s*[a-z]+\s*$")]
 Instant = Annotated[
     datetime, BeforeValidator(read.instant), _text_schema(examples=["2024-01-31", "2024-01-31T06:00:00"])

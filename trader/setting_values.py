@@ -42,6 +42,13 @@ def count(value: object) -> object:
     return value
 
 
+def port(value: object) -> object:
+    """The number of a port."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65_535:
+        raise ValueError("allowed is a whole number from 1 to 65535")
+    return value
+
+
 def whole(value: object) -> object:
     """A whole number from 0 up."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:

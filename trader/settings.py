@@ -7,7 +7,8 @@ file, line, key, value, what is allowed and the nearest spelling. It builds noth
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, cast, get_args
 
@@ -18,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from trader import setting_values as read
 from trader import yaml_source
+from trader.notify_settings import hidden
 from trader.setting_types import (
     Columns,
     Cost,
@@ -133,6 +135,8 @@ class Environment(PydanticBaseSettingsSource):
         """The overrides that are set."""
         nested: dict[str, Any] = {}
         for place, (name, text) in variables().items():
+            if place[0] not in self.settings_cls.model_fields or place[0] in _THEIRS.get():
+                continue
             level = nested
             for key in place[:-1]:
                 level = level.setdefault(str(key), {})
@@ -187,18 +191,38 @@ class Backtest(Layout):
 Model = TypeVar("Model", bound=BaseSettings)
 
 
-def load(model: type[Model], path: Path) -> tuple[Model, Document]:
-    """Read and check a YAML file of a layout; raises SettingsError with every problem found."""
+_THEIRS: ContextVar[frozenset[str]] = ContextVar("keys that another layout has first", default=frozenset())
+
+
+def load(
+    model: type[Model], path: Path, *, beside: Callable[[Document], Sequence[type[Layout]]] = lambda _: (),
+    is_second: bool = False,
+) -> tuple[Model, Document]:  # fmt: skip
+    """Read and check a YAML file of a layout; raises SettingsError with every problem found.
+
+    beside: layouts whose variables may be set in the same environment, for files that are read beside this one. A name that both know
+    is this one's, or theirs where it is read second.
+    """
     try:
         document = yaml_source.read(path)
     except YamlError as error:
         raise SettingsError(str(error)) from error
-    _check_variables(model)
+    others = {key for other in beside(document) for key in other.model_fields}
+    theirs = frozenset(others if is_second else others - set(model.model_fields))
+    token = _THEIRS.set(theirs)
+    try:
+        _check_variables(model)
+        return _checked(model, document), document
+    finally:
+        _THEIRS.reset(token)
+
+
+def _checked(model: type[Model], document: Document) -> Model:
     unknown = [_unknown(document, (key,), model) for key in document.values if key not in model.model_fields]
     if unknown:
         raise SettingsError("\n".join(unknown))
     try:
-        return model(**cast(dict[str, Any], document.values)), document
+        return model(**cast(dict[str, Any], document.values))
     except ValidationError as error:
         lines = [_problem(document, one, model) for one in error.errors()]
         raise SettingsError("\n".join(dict.fromkeys(lines))) from error
@@ -213,11 +237,6 @@ def load_backtest(path: Path) -> tuple[Backtest, Document]:
 def schema(model: type[BaseSettings]) -> dict[str, Any]:
     """The JSON Schema of a layout, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
-
-
-def backtest_schema() -> dict[str, Any]:
-    """The JSON Schema of a backtest's YAML file, for editors."""
-    return schema(Backtest)
 
 
 def _at_home(settings: Backtest, document: Document, folder: Path) -> Backtest:
@@ -268,7 +287,8 @@ def _problem(document: Document, details: ErrorDetails, model: type[BaseModel]) 
             allowed = "allowed is a mapping of keys to values"
         case _:
             allowed = details["msg"]
-    shown = "" if isinstance(value, Mapping | Part) else f" = {_shown(value)}"
+    may_show = not isinstance(value, Mapping | Part) and not hidden(place)
+    shown = f" = {_shown(value)}" if may_show else ""
     return f"{_where(document, place)} {name}{shown}: {allowed}"
 
 
@@ -294,7 +314,7 @@ def _describe(model: type[BaseModel], place: Place) -> str:
 
 def _where(document: Document, place: Place) -> str:
     """Where the value at this place was written: the variable that set it, or file, line and column."""
-    for set_place, (name, _) in variables().items():
+    for set_place, (name, _) in _ours().items():
         if set_place[: len(place)] == place or place[: len(set_place)] == set_place:
             return f"environment {name}:"
     return document.where(place)
@@ -302,9 +322,14 @@ def _where(document: Document, place: Place) -> str:
 
 def _model_at(model: type[BaseModel], place: Place) -> type[BaseModel] | None:
     found: type[BaseModel] | None = model
+    is_named = False  # the next key is a name of the user's, of which each has such a model
     for key in place:
+        if is_named or isinstance(key, int):
+            is_named = False
+            continue
         field = None if found is None else found.model_fields.get(str(key))
         found = None if field is None else next(_models(field.annotation), None)
+        is_named = field is not None and found is not None and str(field.annotation).startswith("dict[")
     return found
 
 
@@ -320,7 +345,7 @@ def _names(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[str]:
     for key, field in model.model_fields.items():
         name = prefix + key.upper()
         yield name
-        for inner in _models(field.annotation):
+        for inner in () if str(field.annotation).startswith("tuple[") else _models(field.annotation):
             yield from _names(inner, name + "__")
         if "dict" in str(field.annotation):
             yield name + "__"
@@ -335,9 +360,24 @@ def variables() -> dict[Place, tuple[str, str]]:
     }
 
 
+def service_manager() -> tuple[str, float | None]:
+    """Where a service manager listens for what a process tells of itself, and within how many seconds it wants to hear that it is well.
+
+    Empty = there is none; None = it does not wait for that, or waits for another process.
+    """
+    seconds = os.environ.get("WATCHDOG_USEC", "")
+    is_ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return os.environ.get("NOTIFY_SOCKET", ""), int(seconds) / 1e6 if seconds.isdigit() and is_ours else None
+
+
 def overrides(model: type[BaseSettings]) -> dict[str, Any]:
     """What the environment says, nested as the layout is."""
     return Environment(model)()
+
+
+def _ours() -> dict[Place, tuple[str, str]]:
+    """The variables that are set and belong to the layout that is being read."""
+    return {place: one for place, one in variables().items() if place[0] not in _THEIRS.get()}
 
 
 def _check_variables(model: type[BaseModel]) -> None:
@@ -346,13 +386,13 @@ def _check_variables(model: type[BaseModel]) -> None:
     lines = [
         f"environment: {name} is unknown; {read.near(name, known)}names are TRADER_ and the key, with __ between levels, "
         "such as TRADER_COSTS__FEE; unset it or correct it"
-        for name, _ in variables().values()
+        for name, _ in _ours().values()
         if name not in known and not name.startswith(open_ended)
     ]
     lines += [
         f"environment: {whole} sets all of {'.'.join(map(str, place))}, and {part} a part of it; keep one of the two"
-        for place, (whole, _) in variables().items()
-        for below, (part, _) in variables().items()
+        for place, (whole, _) in _ours().items()
+        for below, (part, _) in _ours().items()
         if len(below) > len(place) and below[: len(place)] == place
     ]
     if lines:

@@ -22,11 +22,12 @@ from rich.text import Text
 from backtests import Costs, Result, replay
 from backtests.report import ReportError
 from trader.adapters.mqtt import Broker
-from trader.app import Bench, rehearse_run
+from trader.app import rehearse_run
 from trader.core.facts import Decided, Fact, Filled, OrderPlaced, TargetSet
 from trader.core.records import SignalClosed, SignalReceived
 from trader.core.risk import Limits
 from trader.demo import FEES, Ended, Stage, play, tape_of
+from trader.furnishing import Bench
 from trader.lockstep import Instant
 from trader.output import INTERNAL, Failure, write
 from trader.run_settings import load_run, state_folder

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from trader import setting_values as read
-from trader.setting_types import Count, Duration, File, Part, Share
+from trader.setting_types import Count, Duration, File, Part, Share, Whole
 
 _NUMBER = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*[+-]?\d+(\.\d+)?\s*%\s*$"}]}
 _RANGE = {
@@ -18,7 +18,6 @@ _RANGE = {
     "additionalProperties": False,
 }
 Axis = Annotated[Any, BeforeValidator(read.axis), WithJsonSchema({"anyOf": [{"type": "array", "minItems": 1}, _RANGE]})]
-Whole = Annotated[int, BeforeValidator(read.whole), Field(ge=0)]
 Figures = Annotated[tuple[str, ...], BeforeValidator(read.figures)]
 
 

@@ -1,6 +1,6 @@
 """The layout of a vendor's file: how Token Metrics is asked, which tokens are which assets, and where what it says is kept."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -132,9 +132,12 @@ class Import(Layout):
     store: File = Field(Path("../state/ratings.db"), description="where it is kept")
 
 
-def load_vendor(path: Path, known: tuple[str, ...]) -> tuple[Vendor, Document]:
-    """Read and check the YAML file of a vendor; `known` are the endpoints there are. Raises SettingsError."""
-    settings, document = load(Vendor, path)
+def load_vendor(path: Path, known: tuple[str, ...], beside: Sequence[type[Layout]] = ()) -> tuple[Vendor, Document]:
+    """Read and check the YAML file of a vendor; `known` are the endpoints there are. Raises SettingsError.
+
+    beside: layouts whose variables may be set as well, and come first: those of the run that asks this vendor.
+    """
+    settings, document = load(Vendor, path, beside=lambda _: beside, is_second=True)
     strange = [one for one in settings.endpoints if one not in known]
     if strange:
         raise SettingsError(

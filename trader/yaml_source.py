@@ -48,12 +48,12 @@ def read(path: Path) -> Document:
     except MarkedYAMLError as error:
         raise YamlError(_marked(path, error)) from error
     except RecursionError as error:
-        raise YamlError(f"{path}: nested too deeply; at most {DEEPEST} levels are allowed") from error
+        raise YamlError(f"{path}:1: nested too deeply; at most {DEEPEST} levels are allowed") from error
     except (YAMLError, ValueError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise YamlError(f"{path}: cannot be read as YAML: {first}; save it as plain UTF-8 text") from error
+        raise YamlError(f"{path}:1: cannot be read as YAML: {first}; save it as plain UTF-8 text") from error
     if tree is None:
-        raise YamlError(f"{path}: is empty; `trader config init` writes a file that works")
+        raise YamlError(f"{path}:1: is empty; `trader config init` writes a file that works")
     if not isinstance(tree, CommentedMap):
         raise YamlError(f"{path}:1:1: the file must be a mapping of keys to values, such as version: 1")
     reader = _Reader(path)
@@ -83,7 +83,7 @@ def _text(path: Path) -> str:
         raise YamlError(f"{path}: cannot be read: {error.strerror or error}; give the path of a YAML file") from error
     if len(raw) > BYTES_MOST:
         raise YamlError(
-            f"{path}: is larger than {BYTES_MOST // 1000} kB; a configuration is small, data have files of their own"
+            f"{path}:1: is larger than {BYTES_MOST // 1000} kB; a configuration is small, data have files of their own"
         )
     try:
         return raw.decode("utf-8-sig")
@@ -101,7 +101,7 @@ def _marked(path: Path, error: MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     if "expected ':'" in str(error.problem) and error.context_mark is not None:
         mark = error.context_mark  # the line without its colon, not the one after it
-    where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
+    where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else f"{path}:1"
     problem = " ".join(str(error.problem or error.context or "cannot be read").split())
     remedy = "check indentation, colons, brackets and quotes there"
     if "duplicate key" in problem:

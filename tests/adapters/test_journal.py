@@ -112,7 +112,7 @@ def test_read_models_tell_the_story_exactly(path):
     (fill,) = reader.fills()
     assert (fill.price, fill.fee, fill.fee_asset, fill.trade) == (Decimal("10.01"), Decimal("0.003"), "A", "t1")
     assert [(row.key, row.mount, row.outcome) for row in reader.outcomes()] == [("k1", "m", "traded")]
-    assert reader.length() == 9
+    assert len(reader.facts()) == 9
     reader.close()
     run(journal.close())
 

@@ -1,5 +1,7 @@
 """The journal in a real PostgreSQL: the same chain and fence as in a file, and a server that is killed and comes back."""
 
+import asyncio
+
 import pytest
 
 from tests.adapters.test_journal import LATE, kept, link, long_story, story
@@ -8,7 +10,7 @@ from trader.adapters.journal_chain import rows_of
 from trader.adapters.journal_postgres import PostgresJournal
 from trader.adapters.journal_tables import utc_text
 from trader.core.records import EpochTaken
-from trader.ports import AlreadyKeptError, JournalDownError, LeaseLostError
+from trader.ports import AlreadyKeptError, JournalDownError, LeaseHeldError, LeaseLostError
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +154,34 @@ async def test_what_is_held_is_valued_after_a_restart_though_its_last_close_was_
     await again.rebuild()
     assert [tuple(row) for row in await again._connection.fetch(equity)] == grown
     await again.close()
+
+
+async def test_a_writer_that_stands_still_amid_a_commit_does_not_keep_the_lease(url):
+    """A stopped process, or a machine that is gone, holds the row of the lease: the server ends its session."""
+    first, second = PostgresJournal(url), PostgresJournal(url)
+    await first.take("first", seconds=1)
+    amid = first._connection.transaction()
+    await amid.start()
+    await first._check_epoch(first._connection)
+    await asyncio.sleep(1.2)
+    async with asyncio.timeout(5):
+        assert await second.take("second", seconds=60) == 2
+    with pytest.raises(LeaseLostError, match="second took epoch 2"):
+        await first.append([link()])
+    await first.close()
+    await second.close()
+
+
+async def test_who_waits_for_the_lease_locks_nothing(url):
+    first, second = PostgresJournal(url), PostgresJournal(url)
+    await first.take("first", seconds=60)
+    amid = first._connection.transaction()
+    await amid.start()
+    await first._check_epoch(first._connection)  # holds the row
+    async with asyncio.timeout(1):
+        with pytest.raises(LeaseHeldError) as held:
+            await second.take("second", seconds=60)
+    assert (held.value.owner, 58 < held.value.seconds <= 60) == ("first", True)
+    await amid.rollback()
+    await first.close()
+    await second.close()

@@ -6,6 +6,7 @@ import pytest
 
 from tests.services.parts import Mosquitto, free_port, until
 from trader.adapters.mqtt import Broker, MqttDownError, MqttSource, publish
+from trader.ports import LeaseLostError
 
 
 @pytest.fixture
@@ -89,3 +90,31 @@ async def test_a_broker_that_is_not_there_is_an_error_with_its_address():
     port = free_port()
     with pytest.raises(MqttDownError, match=f"127.0.0.1:{port}"):
         await publish(Broker(port=port), b"x", "trader/v1/signals/test")
+
+
+async def test_who_was_replaced_does_not_take_the_session_back(broker):
+    """A broker ends the older of two sessions of one name: without a look at who leads, both would take it from each other for ever."""
+    links, is_replaced = {"old": [], "new": []}, []
+
+    async def may():
+        if is_replaced:
+            raise LeaseLostError("another leads")
+
+    async def consume(source):
+        async for _ in source.messages():
+            pass
+
+    def source(name, **more):
+        return MqttSource(at(broker), tell=lambda is_up, _why: links[name].append(is_up), **more)
+
+    old = asyncio.create_task(consume(source("old", may=may)))
+    await until(lambda: links["old"] == [True])
+    is_replaced.append(True)
+    new = asyncio.create_task(consume(source("new")))
+    await until(lambda: links["new"] == [True])
+    with pytest.raises(LeaseLostError):
+        async with asyncio.timeout(5):
+            await old
+    await asyncio.sleep(0.5)
+    assert links == {"old": [True, False], "new": [True]}
+    new.cancel()

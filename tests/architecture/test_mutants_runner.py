@@ -55,6 +55,15 @@ def test_each_fate_is_told_apart(runner, tree: Path, run: str, old: str, outcome
     assert (tree / "sums.py").read_text() == before
 
 
+def test_what_was_seen_to_pass_is_not_run_first(runner, tree: Path) -> None:
+    patch, told = tree.parent / "m.patch", []
+    patch.write_text(PATCH.format(run="test_sums.py::test_tight", old="a + b"))
+    assert [verdict.outcome for verdict in runner.try_all(tree, [patch], is_seen=True, tell=told.append)] == ["caught"]
+    assert told == ["broken: 1 of 1: m caught"]
+    patch.write_text(PATCH.format(run="test_sums.py::test_loose", old="a + b"))
+    assert [verdict.outcome for verdict in runner.try_all(tree, [patch], is_seen=True)] == ["SURVIVED"]
+
+
 def test_a_patch_must_say_what_catches_it(runner, tree: Path) -> None:
     patch = tree.parent / "m.patch"
     patch.write_text(PATCH.format(run="", old="a + b"))

@@ -36,8 +36,8 @@ COPYLEFT = re.compile(
     r"\bA?GPL|GNU (Affero )?General Public|\bSSPL|\bBUSL|Business Source|Commons Clause", re.IGNORECASE
 )
 # Distributions whose metadata says nothing: read from the licence file that they carry.
-READ_BY_HAND = {"peewee": "MIT"}
-HEAVY = ("ccxt", "pandas", "pyarrow", "plotly", "sqlalchemy", "sqlmodel", "fastapi")
+READ_BY_HAND = {"atheris": "Apache-2.0", "axe-playwright-python": "MIT", "peewee": "MIT"}
+HEAVY = ("ccxt", "pandas", "pyarrow", "plotly", "sqlalchemy", "sqlmodel", "fastapi", "apprise", "pyotp")
 
 
 def texts() -> dict[str, str]:
@@ -51,7 +51,7 @@ def texts() -> dict[str, str]:
     for name in filter(None, listed):
         data = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b""
         if b"\0" not in data[:8000]:
-            found[name] = data.decode("utf-8")
+            found[name] = data.decode("utf-8", "replace" if name.startswith("tests/fuzz/corpus/") else "strict")
     return found
 
 

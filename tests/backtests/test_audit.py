@@ -8,6 +8,7 @@ import pytest
 
 from backtests import Costs, Tape, audit, replay, sample
 from strategies import load
+from tests.services.parts import full
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ratings_tokenmetrics_btc_u.parquet"
 ASSETS = [f"A{n}" for n in range(12)]
@@ -219,6 +220,7 @@ def test_each_cost_is_asked_alone_and_is_the_replay_by_hand():
     assert len(set(asked_for.values())) == 9
 
 
+@full
 def test_the_strategies_around_it_count_as_trials():
     tape, strategy = sample("1d"), load("RatingBand", {"kind": "derived_trader", "size": 0.02})
     alone, among = (audit(strategy, tape, permutations=0, sweep=grid) for grid in (None, "enter=65:80:5,leave=30|50"))

@@ -62,6 +62,7 @@ def cluster(tmp_path):
             end(one)
 
 
+@full
 def test_a_cluster_finds_what_one_process_finds(cluster):
     client, _ = cluster
     pd.testing.assert_frame_equal(go(None, 30, executor=client).frame, go(None, 30).frame)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from backtests import derived
-from backtests.sample import frames, further, sample
+from backtests.bundled import frames, further, sample
 from trader.core.signals import MARKET
 
 DAY = pd.Timedelta(days=1)

@@ -11,6 +11,7 @@ from backtests.buckets import spread, turnover
 from backtests.forecasts import forecasts
 from backtests.information import by_asset, decay, inform, years
 from backtests.intervals import correlation_interval, mean_interval, rank_correlation, student
+from tests.services.parts import full
 
 
 def world(gains, values, *, known="25h", start="2022-01-01", delisted=None):
@@ -97,7 +98,7 @@ def test_over_time_a_spread_is_a_plain_pandas_calculation():
     assert found.t == pytest.approx((parts.mean()[4] - parts.mean()[0]) / error)
 
 
-@pytest.mark.parametrize("assets", [8, 1])
+@pytest.mark.parametrize("assets", [pytest.param(8, marks=full), 1])
 def test_intervals_cover_nothing_in_nineteen_of_twenty_worlds_without_skill(assets):
     """Ratings that go on from day to day, as a vendor's do, and returns that nobody knows."""
     covered = []

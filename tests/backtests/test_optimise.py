@@ -42,7 +42,8 @@ def forget(folder, numbers):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pruning", [None, pytest.param("median", marks=full), pytest.param("halving", marks=full)])
+@full
+@pytest.mark.parametrize("pruning", [None, "median", "halving"])
 def test_a_study_that_lost_its_end_proposes_the_same_again(tape, tmp_path, pruning):
     whole = found(tape, pruning=pruning)
     found(tape, tmp_path / "s", pruning=pruning)
@@ -70,6 +71,7 @@ def test_it_learns(tape):
     assert replay(RatingBand(**one.parameters(best)), tape).stats["sharpe"] == one.frame["sharpe"].iloc[best]
 
 
+@full
 @pytest.mark.slow
 def test_with_two_objectives_no_finalist_is_beaten_in_both(tape, tmp_path):
     one = found(tape, tmp_path / "s", objectives=("total_return", "-turnover"))

@@ -25,6 +25,13 @@ sys.path.insert(0, str(HERE))
 from sweeper import SPACE, Deadly, family, go, is_alive  # noqa: E402
 
 
+def command_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def rows_of(folder):
     base = sqlite3.connect(f"file:{folder / 'study.sqlite'}?mode=ro", uri=True)
     try:
@@ -46,7 +53,8 @@ def wait_for_rows(folder, count):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [pytest.param("1", marks=full), "2"])
+@full
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_killed_sweep_goes_on_and_repeats_nothing(tmp_path, workers):
     folder = tmp_path / "studies" / "one"
     child = subprocess.Popen(
@@ -117,9 +125,32 @@ def test_an_interrupted_sweep_keeps_its_rows(tmp_path):
         _, said = child.communicate(timeout=60)
     finally:
         child.kill()
-    assert said.count("Traceback") <= 1  # of the script itself, none of its workers
+    assert said.count("Traceback") <= 1, said  # of the script itself, none of its workers
     assert before.items() <= rows_of(folder).items()
     assert not (folder / "tape.map").exists()
+
+
+@full
+@pytest.mark.slow
+def test_an_interrupt_while_its_workers_start_is_for_the_sweep_alone(tmp_path):
+    child = subprocess.Popen(
+        [sys.executable, str(HERE / "sweeper.py"), str(tmp_path / "one"), "1000", "2"], cwd=HERE.parents[1],
+        start_new_session=True, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        for _ in range(1200):
+            if any(b"spawn_main" in command_of(pid) for pid in family(child.pid)):
+                break
+            time.sleep(0.02)
+        else:
+            pytest.fail("no worker was started")
+        time.sleep(0.3)  # in the middle of their imports
+        os.killpg(child.pid, signal.SIGINT)
+        _, said = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert said.count("Traceback") == 1, said
+    assert "KeyboardInterrupt" in said
 
 
 @pytest.mark.slow

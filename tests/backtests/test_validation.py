@@ -250,6 +250,7 @@ def test_a_second_study_makes_the_first_find_less_sure(days, tmp_path):
 
 
 @pytest.mark.slow
+@full
 def test_validation_is_gone_on_with(days, tmp_path):
     def ask():
         return validate(

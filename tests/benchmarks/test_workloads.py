@@ -24,12 +24,18 @@ from trader import FallBy, RiseBy, Units
 SMALL = {"W1": 0.02, "W2": 0.05, "W3": 0.1, "W4": 0.02}
 
 
+THREE = pytest.param("W3", "", marks=full), pytest.param("W3", "plain", marks=full)
+
+
 def small(name, share=1.0):
     work = WORKS[name].scaled(SMALL[name] * share)
     return changed(work, grid=6) if name == "W3" else work
 
 
-@pytest.mark.parametrize(("name", "style"), [("W1", ""), ("W2", ""), ("W3", ""), ("W4", ""), ("W4", "every-bar")])
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [("W1", ""), ("W2", ""), *THREE, ("W4", ""), ("W4", "plain"), ("W4", "every-bar")],
+)
 def test_a_workload_comes_out_as_a_plain_loop_has_it(name, style):
     work = small(name)
     data = make(work)
@@ -83,16 +89,18 @@ def test_bars_that_wake_nobody_cost_no_call():
     assert calls(many)[0] <= 1.1 * calls(few)[0]
 
 
+@full
 def test_a_sweep_evaluates_each_condition_and_searches_each_exit_once():
     work = small("W3")
     tape = tape_of(work, make(work))
-    once(work, tape, strategies_of(work, ""))
+    once(work, tape, strategies_of(work, ""), "plain")  # the kernel searches for itself
     kept = len(tape.panel.shelf)
     pairs = work.thresholds()
     conditions = len(np.unique(pairs[0])) + len(np.unique(pairs[1]))
     assert conditions < kept <= conditions + work.bars // 24
     once_more = [
-        replay(one, tape, cash=work.cash, costs=Costs(fee=work.fee, half_spread=0)) for one in strategies_of(work, "")
+        replay(one, tape, cash=work.cash, costs=Costs(fee=work.fee, half_spread=0), compiled=False)
+        for one in strategies_of(work, "")
     ]
     assert len(tape.panel.shelf) == kept
     assert sum(one.n_fills for one in once_more) == plain(work, make(work))[""][1]

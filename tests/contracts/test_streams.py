@@ -12,12 +12,12 @@ from tests.contracts.memory import Memory
 from tests.contracts.worlds import KEY, MARKETS, SECRET, loopback, world
 from tests.services.parts import until
 from trader.adapters.ccxt_streams import listener
-from trader.app import BUILDERS
 from trader.core.identity import client_core
 from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange
 from trader.loopback.server import VenueClock
 from trader.loopback.wire import Request
+from trader.opening import BUILDERS
 from trader.ports import Accepted, OrderRequest, Rolled, Stirred, Touch, Touched, VenueDownError
 
 D = Decimal

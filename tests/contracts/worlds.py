@@ -10,13 +10,13 @@ from typing import Any
 from trader.adapters.ccxt_venue import CcxtVenue
 from trader.adapters.clock import SystemClock
 from trader.adapters.paper_venue import PaperVenue
-from trader.app import BUILDERS
 from trader.core.costs import Costs
 from trader.core.identity import client_core
 from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Account, Exchange, Held, Market
 from trader.loopback.faults import Fault, Faults
 from trader.loopback.server import LoopbackServer, VenueClock
+from trader.opening import BUILDERS
 from trader.ports import OrderRequest
 
 D = Decimal

@@ -137,6 +137,29 @@ def test_too_deep_is_refused_not_a_crash() -> None:
         parse("not " * 50000 + "close > 1")
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 250, 251])
+def test_however_many_minus_signs_are_one_or_none_and_print_back_as_such(count: int) -> None:
+    column, deep = -close if count % 2 else close, min(count, 98 + count % 2)
+    for text in (
+        "-" * count + "close > 1",
+        "- +" * count + "close > 1",
+        "-(" * deep + "close" + ")" * deep + " > 1",
+    ):
+        found = parse(text)
+        assert found == (column > 1.0)
+        assert parse(str(found)) == found
+        assert len(str(found)) < 20
+    assert parse("-" * count + "3 < close") == (c.number((-1) ** count * 3) < close)
+
+
+@given(st.integers(0, 400))
+def test_a_column_that_is_negated_again_and_again_stays_as_short(count: int) -> None:
+    column = rating("g")
+    for _ in range(count):
+        column = -column
+    assert column == (-rating("g") if count % 2 else rating("g"))
+
+
 def test_conditions_keep_their_identity_in_another_process() -> None:
     condition = (sma(close, 5) > rating("g")).turns() & (c.truth(close > 1.0) > 0.5)
     assert pickle.loads(pickle.dumps(condition)) == condition

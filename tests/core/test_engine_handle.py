@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from backtests import Costs, Tape, replay
-from backtests.sample import frames
+from backtests.bundled import frames
 from strategies import RatingBand, SmaCross, TopRated
 from trader import After, Below, FallBy, RiseBy, Signal, TrailBy
 from trader.core.book import Mount

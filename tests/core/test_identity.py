@@ -43,6 +43,12 @@ def test_a_namespace_of_another_form_is_refused(namespace):
         client_core(namespace, "x", 1)
 
 
+def test_an_id_with_a_letter_that_we_never_use_is_not_ours():
+    for letter in "X1-":
+        assert not is_ours("abc2" + letter * 22, "abc2")
+    assert is_ours("abc2" + "a" * 22, "abc2")
+
+
 def test_parts_that_could_be_confused_are_refused():
     with pytest.raises(ValueError, match=r"\|"):
         intent_id("a|b", "m", "c", "A")

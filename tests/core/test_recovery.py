@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from backtests import Costs
-from backtests.sample import frames
+from backtests.bundled import frames
 from strategies import RatingBand, RatingCross, SmaCross, TopRated
 from tests.adapters.roundtrip import through_text
 from trader import After, Below, Decision, FallBy, RiseBy, Signal, TrailBy, Wants

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,14 +18,14 @@ from trader.adapters.mqtt import Broker, publish
 from trader.adapters.payloads import compose
 from trader.app import rehearse_run
 from trader.core.facts import Filled, OrderPlaced, OrderSending
-from trader.core.records import DiscrepancySeen, ForeignSeen, SignalClosed, SignalReceived
+from trader.core.records import DiscrepancySeen, ForeignSeen, MountStarted, SignalClosed, SignalReceived
 from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange
 from trader.loopback.faults import Fault, Faults
 from trader.loopback.server import LoopbackServer, VenueClock
 from trader.loopback.walk import Walk
-from trader.run_settings import load_run
 from trader.runtime.control import Command, NoDaemonError, ask, socket_of
+from trader.several_settings import load_setup
 
 D = Decimal
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,23 @@ capital: 5000
 assets: [BTC/USDT, ETH/USDT]
 timeframe: 1h
 strategy: {{name: RatingBand, parameters: {{size: 0.2, max_age: 30d}}}}
+limits: {{weight_per_asset: 60%}}
+execution: {{fence: 400ms, settle: 300ms}}
+account: {{url: "{url}", key: {key}, secret: {secret}}}
+state: state
+"""
+
+SEVERAL = """\
+version: 1
+name: rig
+venue: {venue}
+live: true
+capital: 5000
+assets: [BTC/USDT, ETH/USDT]
+timeframe: 1h
+mounts:
+  - {{name: steady, share: 60%, strategy: {{name: RatingBand, parameters: {{size: 0.2, max_age: 30d}}}}}}
+  - {{name: bold, share: 40%, assets: [BTC/USDT], strategy: {{name: RatingBand, parameters: {{size: 0.5, enter: 80, max_age: 30d}}}}}}
 limits: {{weight_per_asset: 60%}}
 execution: {{fence: 400ms, settle: 300ms}}
 account: {{url: "{url}", key: {key}, secret: {secret}}}
@@ -60,14 +78,21 @@ class Rig:
     process: object = None
     kills: int = 0
     names: list = field(default_factory=list)
+    flags: tuple = ()
+    lease: float = 0.0  # seconds; 0 = as in production
+    environment: dict = field(default_factory=dict)  # what the process has besides
+    program: Path = VICTIM  # what is started
+    now: object = time.time  # the clock of those who send signals
 
     # The bot
 
-    async def start(self, *, step=0):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "VICTIM_STEP": str(step)}
+    async def start(self, *, step=0, signal="KILL"):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "VICTIM_STEP": str(step), "VICTIM_SIGNAL": signal}
+        environment |= {"VICTIM_LEASE": str(self.lease)} if self.lease else {}
+        environment |= self.environment
         with (self.folder / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, str(VICTIM), "run", str(self.config), "--live", env=environment, cwd=ROOT,
+                sys.executable, str(self.program), "run", str(self.config), "--live", *self.flags, env=environment, cwd=ROOT,
                 stdout=asyncio.subprocess.DEVNULL, stderr=log,
             )  # fmt: skip
 
@@ -134,7 +159,8 @@ class Rig:
         """Publish one message; it counts as sent when the broker, or the folder, has it."""
         values = values or {"BTC/USDT": 85.0 if number % 2 else 20.0, "ETH/USDT": 85.0 if number % 3 else 20.0}
         body = compose(
-            source="rig", kind="trader_grade", values=values, type_="rating", issued_at=datetime.now(UTC), id_=str(number)
+            source="rig", kind="trader_grade", values=values, type_="rating", issued_at=datetime.fromtimestamp(self.now(), UTC),
+            id_=str(number),
         )  # fmt: skip
         if self.broker is not None:
             await publish(Broker(port=self.broker.port), body, "trader/v1/signals/rig")
@@ -185,25 +211,33 @@ async def check(rig):
         if isinstance(fact, SignalReceived) and fact.outcome not in {"duplicate", "conflict"}:
             assert fact.key not in first, f"{fact.key} was received twice as new"
             first[fact.key] = fact
-    closed = [fact.key for fact in facts if isinstance(fact, SignalClosed)]
+    mounts = list(dict.fromkeys(fact.mount for fact in facts if isinstance(fact, MountStarted)))
+    closed = [(fact.mount, fact.key) for fact in facts if isinstance(fact, SignalClosed)]
     assert set(rig.sent) <= set(first), f"lost: {sorted(set(rig.sent) - set(first))}"
     for key, receipt in first.items():
-        assert bool(receipt.outcome) + closed.count(key) == 1, f"{key} has {closed.count(key)} outcomes"
+        for mount in mounts:
+            count = closed.count((mount, key))
+            assert bool(receipt.outcome) + count == 1, f"{key} has {count} outcomes for {mount}"
     # No order without a fact, no attempt twice, no intent beyond its quantity.
     attempts = {fact.client_id: fact for fact in facts if isinstance(fact, OrderSending)}
-    placed = {fact.order: fact for fact in facts if isinstance(fact, OrderPlaced)}
+    placed = {(fact.mount, fact.order): fact for fact in facts if isinstance(fact, OrderPlaced)}
     seen = [order.client_id for order in account.orders]
     assert len(seen) == len(set(seen)), "a client id is at the venue twice"
     assert set(seen) <= set(attempts), f"ghosts: {set(seen) - set(attempts)}"
     filled = {}
     for order in account.orders:
-        number = attempts[order.client_id].order
-        filled.setdefault(number, []).append(order.filled)
-    for number, amounts in filled.items():
-        assert sum(amounts) <= placed[number].quantity, (
-            f"order {number} was filled {amounts}, {placed[number].quantity} was meant"
+        name = attempts[order.client_id].mount, attempts[order.client_id].order
+        assert order.market.symbol == placed[name].asset, (
+            f"{order.client_id} is of {name}, which trades {placed[name].asset}"
         )
-        assert len([one for one in amounts if one]) <= 1, f"order {number} was filled by several orders: {amounts}"
+        filled.setdefault(name, []).append(order.filled)
+    for name, amounts in filled.items():
+        assert sum(amounts) <= placed[name].quantity, (
+            f"order {name} was filled {amounts}, {placed[name].quantity} was meant"
+        )
+        assert len([one for one in amounts if one]) <= 1, f"order {name} was filled by several orders: {amounts}"
+        booked_of = [fact.quantity for fact in facts if isinstance(fact, Filled) and (fact.mount, fact.order) == name]
+        assert sum(booked_of) == sum(amounts), f"of {name} {booked_of} is booked, {amounts} was filled"
     # Every fill is booked once, and the account moved by nothing else.
     booked = [fact for fact in facts if isinstance(fact, Filled)]
     trades = [trade for order in account.orders for trade in order.trades]
@@ -214,8 +248,9 @@ async def check(rig):
     assert not [fact for fact in facts if isinstance(fact, DiscrepancySeen | ForeignSeen)]
     assert not rig.exchange.unbalanced()
     # What was decided over all lives is decided again from the record.
-    heard = rehearse_run(facts, *load_run(rig.config))
-    assert not heard.differences, heard.differences[:3]
+    for mount in load_setup(rig.config).mounts:
+        heard = rehearse_run(facts, mount.settings, mount.strategy)
+        assert not heard.differences, heard.differences[:3]
 
 
 def expected(fills, asset):
@@ -234,28 +269,28 @@ def expected(fills, asset):
 
 
 @asynccontextmanager
-async def rig(folder, *, venue="gate", broker=None, database="", faults=()):
+async def rig(folder, *, venue="gate", broker=None, database="", faults=(), config=CONFIG, clock=None):
     """A rig with the bot not started yet."""
     fee_in, fee = FEES[venue]
     exchange = Exchange(MARKETS, fee=D(fee), fee_in=fee_in, forgets=venue == "gate")
     exchange.open_account(KEY, SECRET, START)
-    clock = VenueClock()
+    clock = clock or VenueClock()
     walk = Walk(exchange, {"BTC/USDT": D(100), "ETH/USDT": D(10)}, seed=1)
     walk.past(clock.now_ms(), 5)
     walk.step(clock.now_ms())
     async with LoopbackServer(
         DIALECTS[venue](exchange), clock, Faults([Fault(**one) for one in faults], seed=1)
     ) as server:
-        config = folder / "run.yaml"
-        text = CONFIG.format(venue=venue, url=server.url, key=KEY, secret=SECRET)
+        text = config.format(venue=venue, url=server.url, key=KEY, secret=SECRET)
         if broker is not None:
             text += f"intake: {{mqtt: {{port: {broker.port}, client_id: rig}}}}\n"
         else:
             text += "intake: {directory: inbox}\n"
         if database:
             text += f"journal: {database}\n"
+        config = folder / "run.yaml"
         config.write_text(text)
-        one = Rig(folder, exchange, server, config, broker, database)
+        one = Rig(folder, exchange, server, config, broker, database, now=clock.wall)
         try:
             yield one
         finally:

@@ -18,7 +18,7 @@ IS_FULL = os.environ.get("MATRIX") == "full"
 EDGES = ["before send", "after send", "before acknowledge", "after acknowledge", "before commit", "after commit"]
 NAMED = [f"{edge}:{n}" for edge in EDGES for n in (1, 2)]
 KILLS = int(os.environ.get("KILLS", "200" if IS_FULL else "10"))
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.slow, pytest.mark.scaled, pytest.mark.timeout(1_500)]
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def at_random(it, kills, seed):
     await check(it)
 
 
-@pytest.mark.parametrize("venue", ["gate", "mexc"])
+@pytest.mark.parametrize("venue", ["gate", pytest.param("mexc", marks=full)])
 async def test_killed_at_random_on_sqlite(tmp_path, venue):
     async with rig(tmp_path, venue=venue) as it:
         await at_random(it, KILLS // 4 if IS_FULL else 5, 1)
@@ -79,6 +79,7 @@ async def test_killed_at_random_on_sqlite_with_a_broker(tmp_path, broker):
         await at_random(it, max(KILLS // 2, 3), 2)
 
 
+@full
 async def test_killed_at_random_on_postgresql_with_a_broker(tmp_path, broker, postgres):
     async with rig(tmp_path, broker=broker, database=postgres.url) as it:
         await at_random(it, KILLS if IS_FULL else 3, 3)

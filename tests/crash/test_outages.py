@@ -6,7 +6,7 @@ import resource
 import pytest
 
 from tests.crash.rig import check, rig
-from tests.services.parts import Mosquitto, Postgres
+from tests.services.parts import Mosquitto, Postgres, full
 from trader.adapters.mqtt import MqttDownError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -46,6 +46,7 @@ async def test_a_broker_that_is_killed_and_comes_back(tmp_path):
         broker.stop()
 
 
+@full
 async def test_a_database_that_is_killed_and_comes_back(tmp_path):
     database = Postgres().start()
     try:
@@ -70,6 +71,7 @@ async def test_a_database_that_is_killed_and_comes_back(tmp_path):
 
 
 @pytest.mark.parametrize("venue", ["gate", "mexc"])
+@full
 async def test_an_exchange_that_is_away_when_the_bot_starts_and_later(tmp_path, venue):
     async with rig(tmp_path, venue=venue) as it:
         it.server.is_down = True
@@ -90,6 +92,7 @@ async def test_an_exchange_that_is_away_when_the_bot_starts_and_later(tmp_path, 
         assert it.exchange.orders
 
 
+@full
 async def test_a_full_disk(tmp_path):
     async with rig(tmp_path) as it:
         await it.start()

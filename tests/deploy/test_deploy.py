@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from tests.services.parts import free_port, program, until, wait_for
 from trader.adapters.mqtt import Broker, MqttDownError, MqttSource, publish
+from trader.adapters.one_time import OneTime
 from trader.run_settings import load_run
 
 ROOT = Path(__file__).parents[2]
@@ -139,8 +140,44 @@ def test_the_run_of_the_compose_file_is_good_and_on_paper():
     assert {Path(one).name for one in named} <= set(COMPOSE["services"]["trader"]["secrets"])
 
 
+def test_who_is_told_runs_beside_the_bot_with_its_own_secrets_and_none_of_the_exchange(tmp_path, secrets):
+    service = COMPOSE["services"]["notify"]
+    assert service["profiles"] == ["notify"]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert "ports" not in service
+    assert service["volumes"] == COMPOSE["services"]["trader"]["volumes"]
+    assert not [one for one in service["secrets"] if one.startswith("exchange")]
+    program_, path = service["command"]
+    text = (ROOT / path).read_text()
+    head, mark, tail = text.partition("\n# notify:")
+    assert mark
+    (tmp_path / "run.yaml").write_text(head + mark.replace("# ", "") + tail.replace("\n# ", "\n"))
+    assert program_ == "notify"
+    choice = load_run(tmp_path / "run.yaml")[0].notify
+    named = [one.url_file for one in choice.targets.values()]
+    named += [file for bot in choice.bots.values() for file in (bot.token_file, bot.totp_file)]
+    assert {one.parent for one in named} == {Path("/run/secrets")}
+    assert {one.name for one in named} | {"pgpass"} == set(service["secrets"])
+    OneTime((secrets / "commands-totp").read_text().strip())  # the secret that the script makes is one
+
+
+def test_the_unit_of_who_is_told_runs_a_command_that_exists_and_has_no_key_of_the_exchange():
+    unit = (ROOT / "deploy/trader-notify@.service").read_text()
+    line = re.search(r"^ExecStart=(.*)$", unit, flags=re.MULTILINE)[1].split()
+    assert line[1:] == ["notify", "/etc/trader/%i.yaml"]
+    assert {"KillSignal=SIGTERM", "Restart=always", "RestartPreventExitStatus=2 4"} <= set(unit.splitlines())
+    loaded = re.findall(r"^#?LoadCredential=([\w-]+):/etc/trader/secrets/([\w-]+)$", unit, flags=re.MULTILINE)
+    assert all(one == other for one, other in loaded)
+    assert not [one for one, _ in loaded if "exchange" in one]
+    named = YAML(typ="safe").load((ROOT / "config/notify.yaml").read_text())["notify"]
+    wanted = {Path(named[part][key]).name for part in ("telegram", "discord") for key in ("token_file", "totp_file")}
+    assert wanted <= {one for one, _ in loaded}
+
+
 def test_the_unit_runs_a_command_that_exists():
     unit = (ROOT / "deploy/trader@.service").read_text()
+    assert {"Type=notify", "NotifyAccess=main", "WatchdogSec=60"} <= set(unit.splitlines())
     line = re.search(r"^ExecStart=(.*)$", unit, flags=re.MULTILINE)[1].split()
     assert line[1:] == ["run", "/etc/trader/%i.yaml", "--live"]
     assert "KillSignal=SIGTERM" in unit

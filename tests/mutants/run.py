@@ -1,17 +1,20 @@
 """Break the code on purpose, once per patch, and require that the tests named in the patch notice.
 
 A patch `tests/mutants/NAME.patch` begins with `# run: ARGUMENTS OF PYTEST` (and may go on with `#` lines that say why).
-Each is applied to a copy of the tree, never to the tree itself. The named tests must pass before and fail after.
+Each is applied to a copy of the tree, never to the tree itself. The named tests must pass before and fail after. With --seen they are not run
+before: for who has just seen all tests pass in this tree, as CI has.
 """
 
+import argparse
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +23,14 @@ from pathlib import Path
 CAUGHT, SURVIVED, STALE, BROKEN = "caught", "SURVIVED", "DOES NOT APPLY", "NO VERDICT"
 TESTS_FAILED = 1  # pytest's exit code; 2 to 5 (interrupted, internal, usage, nothing collected) prove nothing
 SECONDS_MAX = 600
+QUICK = (
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:hypothesispytest",
+)  # the latter imports all of Hypothesis to say at the end that it has nothing to say
+Teller = Callable[[str], object]
+VARIABLE = re.compile(r"[A-Z]+=")  # a word of the environment before the arguments, such as MATRIX=full
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,24 @@ def copy_of(root: Path) -> Iterator[Path]:
         yield tree
 
 
+@contextmanager
+def compiled(root: Path) -> Iterator[Path]:
+    """Copy a tree once and compile it: copies of that start in half the time, and what a patch changes is compiled anew, for its hash differs."""
+    with copy_of(root) as tree:
+        subprocess.run(
+            [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", str(tree)], check=False
+        )  # what does not compile, tests will tell
+        yield tree
+
+
+@contextmanager
+def copy_again(tree: Path) -> Iterator[Path]:
+    """Copy such a tree and what lies beside it."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        shutil.copytree(tree.parent, Path(folder) / "it", symlinks=True)
+        yield Path(folder) / "it" / tree.name
+
+
 def arguments(patch: Path) -> list[str]:
     """Read which tests must notice."""
     for line in patch.read_text(encoding="utf-8").splitlines():
@@ -59,8 +88,10 @@ def arguments(patch: Path) -> list[str]:
 
 def run_tests(tree: Path, wanted: Sequence[str]) -> tuple[int, str]:
     """Run the wanted tests in the copy; the copy comes before any installed package."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *wanted]
+    given = dict(word.split("=", 1) for word in wanted if VARIABLE.match(word))
+    environment = {**os.environ, **given, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    words = [word for word in wanted if not VARIABLE.match(word)]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", *QUICK, *words]
     try:
         done = subprocess.run(
             command, cwd=tree, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
@@ -71,10 +102,10 @@ def run_tests(tree: Path, wanted: Sequence[str]) -> tuple[int, str]:
     return done.returncode, last[-1] if last else ""
 
 
-def try_mutant(root: Path, patch: Path, wanted: Sequence[str]) -> Verdict:
+def try_mutant(base: Path, patch: Path, wanted: Sequence[str]) -> Verdict:
     """Apply one patch to a fresh copy and see whether the wanted tests fail."""
     start = time.monotonic()
-    with copy_of(root) as tree:
+    with copy_again(base) as tree:
         environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)}
         apply = ["git", "apply", "--whitespace=nowarn", str(patch.resolve())]
         applied = subprocess.run(apply, cwd=tree, env=environment, capture_output=True, text=True, check=False)
@@ -86,34 +117,51 @@ def try_mutant(root: Path, patch: Path, wanted: Sequence[str]) -> Verdict:
     return Verdict(patch.stem, outcome, time.monotonic() - start, detail)
 
 
-def try_whole(root: Path, wanted: Sequence[str]) -> Verdict | None:
+def try_whole(base: Path, wanted: Sequence[str]) -> Verdict | None:
     """Require that the wanted tests pass on the tree as it is: otherwise their failing proves nothing."""
     start = time.monotonic()
-    with copy_of(root) as tree:
+    with copy_again(base) as tree:
         code, detail = run_tests(tree, wanted)
     return Verdict(f"(whole) {shlex.join(wanted)}", BROKEN, time.monotonic() - start, detail) if code else None
 
 
-def try_all(root: Path, patches: Sequence[Path], workers: int = 2) -> list[Verdict]:
-    """Try each patch, some at a time; first the whole tree once per distinct set of tests."""
+def try_all(
+    root: Path, patches: Sequence[Path], workers: int = 2, *, is_seen: bool = False, tell: Teller = str
+) -> list[Verdict]:
+    """Try each patch, some at a time; first the whole tree once per distinct set of tests, unless it `is_seen` to pass. `tell` hears how far it is."""
     wanted = {patch: tuple(arguments(patch)) for patch in patches}
-    with ThreadPoolExecutor(workers) as pool:
-        whole = list(pool.map(lambda tests: try_whole(root, tests), dict.fromkeys(wanted.values())))
-        mutants = list(pool.map(lambda patch: try_mutant(root, patch, wanted[patch]), patches))
+    sets = [] if is_seen else list(dict.fromkeys(wanted.values()))
+    with compiled(root) as base, ThreadPoolExecutor(workers) as pool:
+        whole = []
+        for number, verdict in enumerate(pool.map(lambda tests: try_whole(base, tests), sets), 1):
+            whole.append(verdict)
+            tell(f"as it is: {number} of {len(sets)} sets of tests" + (f": {verdict}" if verdict else ""))
+        mutants = []
+        for number, verdict in enumerate(pool.map(lambda patch: try_mutant(base, patch, wanted[patch]), patches), 1):
+            mutants.append(verdict)
+            tell(f"broken: {number} of {len(patches)}: {verdict.name} {verdict.outcome}")
     return [*filter(None, whole), *mutants]
 
 
 def main() -> int:
     """Try every patch beside this file and print a table; 1 if a mutant was not caught."""
     here = Path(__file__).resolve().parent
+    parser = argparse.ArgumentParser(description="Break the code on purpose: the named tests must notice.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only patches with one of these in their names")
+    parser.add_argument(
+        "--seen", action="store_true", help="all tests were just seen to pass in this tree: do not run them first"
+    )
+    asked = parser.parse_args()
     patches = sorted(here.glob("*.patch"))
-    if names := sys.argv[1:]:
-        patches = [patch for patch in patches if any(name in patch.stem for name in names)]
+    if asked.names:
+        patches = [patch for patch in patches if any(name in patch.stem for name in asked.names)]
     if not patches:
         print("no mutants in tests/mutants")
         return 0
     try:
-        verdicts = try_all(here.parents[1], patches)
+        verdicts = try_all(
+            here.parents[1], patches, is_seen=asked.seen, tell=lambda text: print(text, file=sys.stderr, flush=True)
+        )
     except ValueError as wrong:
         print(wrong, file=sys.stderr)
         return 2

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from backtests.sample import frames
+from backtests.bundled import frames
 from strategies import (
     FollowSignal,
     IndexMirror,

@@ -12,10 +12,12 @@ import pytest
 
 from backtests import Costs, Tape, replay
 from strategies import FollowSignal, RatingBand, SmaCross, TopRated
+from tests.services.parts import full
 from trader import FallBy, Quote, RiseBy, Units
 
 BENCH = Path(__file__).parents[2].parent / "shared" / "bench"
 pytestmark = [
+    full,
     pytest.mark.slow,
     pytest.mark.skipif(not BENCH.exists(), reason="the peer bench is not beside this checkout"),
 ]

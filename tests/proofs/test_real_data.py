@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backtests.sample import frames
+from backtests.bundled import frames
 from strategies import (
     FollowSignal,
     IndexMirror,

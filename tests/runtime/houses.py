@@ -37,6 +37,7 @@ class House:
     desk: Desk
     reconciler: Reconciler
     clock: SystemClock
+    made: object = None
     count: int = 0
 
     async def bar(self, asset="BTC/USDT", price=100.0, low=None):
@@ -81,8 +82,8 @@ async def bot(it, name, path, *, strategy=None, owner="test", execution=None):
         venue=it.venue, clock=clock, account="a", namespace="test", fence_ms=500,
         execution=execution or Execution(collar=0.005, again_seconds=0.05, fee=0.002 if name == "gate" else 0.0005),
     )  # fmt: skip
-    await recover(made.desk, made.reconciler, made.inbox, journal)
-    return House(it, journal, made.desk, made.reconciler, clock)
+    await recover(made.house, journal)
+    return House(it, journal, made.desk, made.reconciler, clock, made)
 
 
 @asynccontextmanager

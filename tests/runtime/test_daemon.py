@@ -26,11 +26,12 @@ from trader.loopback.server import LoopbackServer
 from trader.loopback.vendor import Published, Token, Vendor
 from trader.loopback.walk import Walk
 from trader.runtime.control import Command
-from trader.runtime.daemon import Daemon, Pace
+from trader.runtime.daemon import Daemon
 from trader.runtime.desk import Execution
 from trader.runtime.logs import Log
 from trader.runtime.market import Market
 from trader.runtime.recovery import recover
+from trader.runtime.till import Pace
 
 D = Decimal
 ASSETS = ["BTC/USDT", "ETH/USDT"]
@@ -73,14 +74,14 @@ async def daemon(
         )  # fmt: skip
         made = bench(
             name="m", strategy=strategy or Follows(), instruments=instruments, capital=D(500), journal=journal,
-            venue=it.venue, clock=clock, namespace="test", price=market.price, fence_ms=400, limits=limits,
+            venue=it.venue, clock=clock, namespace="test", market=market, fence_ms=400, limits=limits,
             execution=Execution(collar=0.005, again_seconds=0.05, fee=0.002),
         )  # fmt: skip
-        one = Daemon(made.desk, made.reconciler, made.inbox, [bus], market, Log(), pace, program=program)
+        one = Daemon(made.house, [bus], Log(), pace, program=program)
         if more is not None:
             one.sources = [bus, more(one)]
-        await recover(made.desk, made.reconciler, made.inbox, journal)
-        await start(made.desk, made.instruments, made.capital)
+        await recover(made.house, journal)
+        await start(made)
         journal.seen = []
         one.desk.keeper.listeners.append(journal.seen.append)
         task = asyncio.create_task(one.run())
@@ -132,6 +133,20 @@ async def test_a_message_is_kept_before_it_is_acknowledged_and_becomes_a_holding
         assert [fact.outcome for fact in received] == ["", "duplicate", ""]
         assert [fact.outcome for fact in await facts(journal, SignalClosed)] == ["traded", "traded"]
         assert rehearse(await facts(journal), Follows()).differences == []
+
+
+async def test_a_halt_that_comes_while_the_state_is_judged_is_not_undone(tmp_path):
+    """Found by the simulation: `active` was written after `killed`, because it was decided before and waited for its turn."""
+    async with daemon("gate", tmp_path / "j.db") as (_, one, _bus, journal):
+        desk = one.desk
+        await desk.change("reducing", "a test")
+        async with desk.keeper.turn:
+            judged = asyncio.create_task(desk.change("active", "reconciled"))
+            await asyncio.sleep(0)
+            await desk.keeper.write([StateChanged(desk.keeper.now(), "", "killed", "operator")])
+        await judged
+        assert desk.state == "killed"
+        assert [fact.state for fact in await facts(journal, StateChanged)][-1] == "killed"
 
 
 async def test_a_message_that_is_not_kept_is_not_acknowledged(tmp_path):
@@ -291,7 +306,7 @@ async def test_an_exchange_that_is_away_for_ten_minutes_a_hundred_times_as_fast(
         assert [fact.state for fact in await facts(journal, StateChanged)][-1] == "active"
         market = lambda: [fact.is_up for fact in of(one, LinkChanged) if fact.link == "market"]  # noqa: E731
         await until(lambda: market()[-2:] == [False, True])
-        await until(lambda: one.market.is_streaming, seconds=40)
+        await until(lambda: one.desk.market.is_streaming, seconds=40)
 
 
 async def test_a_withdrawal_by_hand_stops_opening_until_an_operator_adopts_it(tmp_path):

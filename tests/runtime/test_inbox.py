@@ -124,6 +124,7 @@ async def test_a_part_that_was_overruled_while_it_waited_says_nothing(tmp_path):
 async def test_what_stands_in_the_end_is_the_word_of_who_is_trusted_most(tmp_path, seed):
     """Whatever the order in which they speak: of the newest as_of the last word of the first source in the order of trust."""
     lot, door = Random(seed), Door(tmp_path / "j.db", trust=("p", "q"))
+    door.clock.seconds = 2 * 86_400.0  # the last of the three days that are spoken of
     words, stands = {}, {}
     for number in range(60):
         source, asset, day, value = lot.choice("pqrs"), lot.choice("AB"), lot.randrange(3), float(lot.randrange(4))
@@ -198,6 +199,12 @@ async def test_something_older_than_what_is_known_is_out_of_order(door):
     assert (await door.take(said({"A": 1.0, "B": 1.0}, seconds=40)))[0] == ""
 
 
+async def test_a_datum_of_the_far_future_does_not_make_all_that_comes_outdated(door):
+    assert (await door.take(said({"A": 1.0}, as_of=START + timedelta(days=20_000))))[0] == "future"
+    assert (await door.take(said({"A": 2.0}, as_of=START + timedelta(hours=23))))[0] == ""
+    assert (await door.take(said({"B": 2.0})))[0] == ""
+
+
 async def test_an_asset_that_is_not_ours_is_left_out_of_a_publication(door):
     outcome, publication = await door.take(said({"A": 1.0, "Z": 1.0}))
     assert (outcome, [one.asset for one in publication.signals]) == ("", ["A"])
@@ -210,21 +217,34 @@ async def test_parts_are_gathered_and_a_restart_between_them_loses_none(door):
     outcome, publication = await door.take(said({"B": 2.0}, id_="2", batch=("d", 2)))
     assert (outcome, publication.key) == ("", "tm/batch:d")
     assert [(one.asset, one.value) for one in publication.signals] == [("A", 1.0), ("B", 2.0)]
-    assert door.inbox.overdue() == []
+    assert list(door.inbox.overdue()) == []
     assert await door.take(said({"B": 3.0}, id_="3", batch=("d", 2))) == ("late", None)
     await door.again()
-    assert door.inbox.overdue() == []
+    assert list(door.inbox.overdue()) == []
     assert await door.take(said({"B": 3.0}, id_="4", batch=("d", 2))) == ("late", None)
 
 
 async def test_a_publication_that_stays_incomplete_is_handled_when_its_time_is_over_and_says_so(door):
     await door.take(said({"A": 1.0}, id_="1", batch=("d", 3)))
     assert door.inbox.next_end() == 60.0
-    assert door.inbox.overdue() == []
+    assert list(door.inbox.overdue()) == []
     door.clock.seconds = 60.0
     (taken,) = door.inbox.overdue()
     assert isinstance(taken.publication, SignalsKnown)
     assert taken.receipts == (BatchClosed(door.clock.now(), "tm/batch:d", 1, 3),)
+
+
+async def test_two_publications_that_are_overdue_at_once_are_of_two_instants(door):
+    """Found by the simulation: they were one wake for whoever told the record again, and two when they were handled."""
+    await door.take(said({"A": 1.0}, id_="1", batch=("d", 3)))
+    await door.take(said({"B": 1.0}, id_="2", batch=("e", 3)))
+    door.clock.seconds = 60.0
+    overdue = door.inbox.overdue()
+    first = next(overdue).publication
+    door.clock.seconds = 60.1
+    second = next(overdue).publication
+    assert (first.key, second.key) == ("tm/batch:d", "tm/batch:e")
+    assert first.at < second.at
 
 
 async def test_only_a_right_signature_passes_where_keys_are_configured(tmp_path):

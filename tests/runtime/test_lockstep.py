@@ -139,7 +139,7 @@ FED = [
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("endpoint", "name", "parameters"),
-    [pytest.param(*one, id=one[0], marks=() if one[0] == "hourly_trading_signals" else full) for one in FED],
+    [pytest.param(*one, id=one[0], marks=full) for one in FED],
 )
 async def test_what_the_vendor_says_over_a_socket_is_decided_as_in_a_replay(endpoint, name, parameters, tmp_path):
     strategy = load(name, parameters)

@@ -9,7 +9,9 @@ import pytest
 
 from tests.contracts.worlds import SkewedClock, loopback
 from tests.services.parts import until
+from trader.adapters.clock import SystemClock
 from trader.loopback.server import VenueClock
+from trader.ports import Touch, Touched
 from trader.runtime.market import EPOCH, Market
 
 D = Decimal
@@ -154,3 +156,25 @@ async def test_a_wake_at_a_bars_end_waits_for_the_bars_up_to_a_grace_and_others_
         assert market.is_ready(hour, {"BTC/USDT": hour, "ETH/USDT": hour})
         await until(lambda: market.is_ready(hour, {}), seconds=3)
         assert clock.now_ms() >= (hour.timestamp() + 1) * 1_000
+
+
+async def test_a_stream_that_speaks_in_the_turn_in_which_it_counts_as_silent_is_opened_anew():
+    opened = []
+
+    class Late:
+        """Its word is told while the wait for it is being ended."""
+
+        async def hear_market(self, symbols, timeframe, tell):
+            opened.append(1)
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                tell(Touched("BTC/USDT", Touch(D(99), D(101))))
+                raise
+
+    market = Market(Late(), SystemClock(), symbols=SYMBOLS, timeframe="1h", keep=5, quiet_seconds=0.05)
+    listening = asyncio.create_task(market.listen())
+    await until(lambda: len(opened) == 2 or listening.done(), 5)
+    assert not listening.done(), listening.exception()
+    assert market.price("BTC/USDT") == 100
+    listening.cancel()

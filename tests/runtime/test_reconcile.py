@@ -7,7 +7,8 @@ import pytest
 from tests.runtime.houses import bot, house
 from trader.core.facts import Filled, OrderAbsent, OrderSending, ZombieSeen
 from trader.core.identity import client_core
-from trader.core.records import BaselineSet, DiscrepancySeen, ForeignSeen, StateChanged
+from trader.core.records import BaselineSet, CommandTaken, DiscrepancySeen, ForeignSeen, StateChanged
+from trader.ports import VenueDownError
 
 D = Decimal
 both = pytest.mark.parametrize("name", ["gate", "mexc"])
@@ -36,6 +37,10 @@ async def test_an_order_that_appears_after_it_was_proven_absent_is_booked_and_ha
         first = of(await one.facts(), OrderSending)[0]
         assert of(await one.facts(), OrderAbsent)
         by_hand(one.loop, first.client_id)  # what the fence in time must never let happen
+        plain, one.loop.venue.trades_of = one.loop.venue.trades_of, _down
+        with pytest.raises(VenueDownError):
+            await one.reconciler.run()
+        one.loop.venue.trades_of = plain  # what was begun and not done is done by the next comparison
         assert not await one.reconciler.run()
         assert await one.reconciler.run()  # once is enough
         facts = await one.facts()
@@ -44,6 +49,20 @@ async def test_an_order_that_appears_after_it_was_proven_absent_is_booked_and_ha
         assert len(of(facts, Filled)) == 2
         assert one.held() == one.loop.account.held("BTC").available
         assert not of(facts, DiscrepancySeen)
+
+
+async def _down(*args):
+    raise VenueDownError("a test")
+
+
+@both
+async def test_a_bot_that_is_killed_stays_killed_whatever_the_account_shows(name, tmp_path):
+    async with house(name, tmp_path / "j.db") as one:
+        await one.desk.change("killed", "operator")
+        by_hand(one.loop, one.loop.venue.client_id(client_core("test", "of a journal that is gone", 1)))
+        assert not await one.reconciler.run()
+        assert of(await one.facts(), ForeignSeen)
+        assert one.desk.state == "killed"
 
 
 @both
@@ -93,6 +112,31 @@ async def test_a_difference_is_written_once_and_its_end_too(name, tmp_path):
         again = await bot(one.loop, name, tmp_path / "j.db")
         assert await again.reconciler.run()
         await again.journal.close()
+
+
+@both
+async def test_what_an_order_under_way_moved_is_not_adopted(name, tmp_path):
+    """Found by the simulation: it was taken for a stranger's, and missing as soon as its fill was booked."""
+    async with house(name, tmp_path / "j.db") as one:
+        await one.bar()
+        await one.rate(BTC=20)
+        hidden = one.loop.venue.trades_of
+
+        async def none_yet(*args):
+            return []
+
+        one.loop.venue.trades_of = none_yet
+        await one.desk.work()
+        command = CommandTaken(one.desk.keeper.now(), "k", "adopt", "")
+        assert not await one.reconciler.adopt(command)
+        assert not of(await one.facts(), CommandTaken), "it is not done, so it may be asked again"
+        one.loop.venue.trades_of = hidden
+        await one.work()
+        one.loop.exchange.deposit(one.loop.account, "USDT", D(-40))
+        assert await one.reconciler.adopt(command)
+        assert await one.reconciler.run()
+        assert [fact.total for fact in of(await one.facts(), BaselineSet) if fact.why == "adopted"] == [960]
+        assert of(await one.facts(), CommandTaken) == [command]
 
 
 @both

@@ -50,12 +50,12 @@ def fresh(session, strategy=STRATEGY, capital=Decimal(10_000), limits=LIMITS, jo
 
 def folded(session, made=None):
     made = made or fresh(session)
-    refold(session, made.desk, made.reconciler, made.inbox)
+    refold(session, made.house)
     return made
 
 
 def state(made):
-    return capture(made.desk, made.reconciler, made.inbox)
+    return capture(made.house)
 
 
 @pytest.fixture(scope="module")
@@ -74,40 +74,42 @@ def test_a_snapshot_and_the_rest_of_the_facts_are_the_whole_fold_wherever_it_is_
     for cut in [0, 1, len(session), *working, *(lot.randrange(len(session)) for _ in range(25))]:
         part, made = folded(session[:cut], fresh(session)), fresh(session)
         text = state(part)
-        restore(text, made.desk, made.reconciler, made.inbox)
+        restore(text, made.house)
         assert state(made) == text, cut
         live, tracks = made.desk.outbox.live, made.desk.outbox.tracks
         assert live.keys() == part.desk.outbox.live.keys()
         assert all(live[name] is tracks[name] for name in live)
-        refold(session[cut:], made.desk, made.reconciler, made.inbox)
+        refold(session[cut:], made.house)
         assert state(made) == whole, cut
 
 
 NO_STATE = {  # what is given at construction, what lives only within one call, and what a process finds out anew
     "mount": {"name", "terms", "placed", "touched"},
-    "feed": {"names", "index", "number", "_keep"},
+    "feed": {"names", "index", "number", "market", "_keep"},
     "engine": {
-        "dealer", "failure", "gate", "is_alone", "market", "mount", "number", "record", "sound", "strategy", "unknown_held",
+        "dealer", "failure", "gate", "is_alone", "market", "mount", "number", "rebalance", "record", "sound", "strategy", "unknown_held",
         "wants",
     },
     "gate": {"limits"},
-    "outbox": {"_keeper", "_venue", "_clock", "_account", "_namespace", "_fence_ms", "explains", "live"},
+    "outbox": {"_keeper", "_venue", "_clock", "_account", "_namespace", "_fence_ms", "_is_ours", "explains", "live"},
     "reconciler": {
-        "_keeper", "_venue", "_outbox", "_clock", "_symbols", "_quote", "_dust", "_marker", "off", "_since_ms",
+        "_keeper", "_venue", "_outbox", "_clock", "_symbols", "_quote", "_dust", "_marker", "off", "_since_ms", "_account", "_scopes", "_is_at",
+        "_is_of", "_free",
     },
     "outcomes": {"mount", "wanted"},
     "desk": {
         "engine", "keeper", "outbox", "symbols", "execution", "latched", "venue", "_clock", "heard", "_failures", "_flat_again", "_again",
-        "outcomes", "participation",
+        "outcomes", "participation", "name", "scope", "market", "spare", "claimed", "is_short",
     },
-    "participation": {"_mount", "_share"},
+    "participation": {"_mount", "_share", "_concerns"},
+    "registry": {"_places", "_first", "_is_one"},
     "inbox": {"_read", "_journal", "_clock", "_assets", "_rules", "_price", "_ranks"},
 }  # fmt: skip
 
 
 def test_every_attribute_is_state_or_known_not_to_be(session):
     made = fresh(session)
-    parts = parts_of(made.desk, made.reconciler, made.inbox)
+    parts = parts_of(made.house)
     assert set(parts) == set(NO_STATE)
     for name, part in parts.items():
         attributes = set(getattr(part, "__slots__", None) or vars(part))
@@ -126,14 +128,14 @@ def test_a_text_of_another_shape_is_refused_and_changes_nothing(session):
         made = fresh(session)
         before = state(made)
         with pytest.raises(StateError):
-            restore(shape, made.desk, made.reconciler, made.inbox)
+            restore(shape, made.house)
         assert state(made) == before
     json.loads(text)
 
 
 def test_a_snapshot_belongs_to_its_program_strategy_capital_and_limits(session):
     programs = {
-        program_of(made.desk)
+        program_of(made.desk.engine)
         for made in (
             fresh(session), fresh(session), fresh(session, capital=Decimal(9_999)), fresh(session, limits=None),
             fresh(session, load("TopRated", {"kind": "derived_trader", "top": 2})),
@@ -188,6 +190,17 @@ async def test_postgresql_keeps_the_newest(url):  # noqa: F811
     await journal.close()
 
 
+async def test_no_snapshot_is_kept_while_a_start_is_not_over(tmp_path):
+    """Found by the simulation: it kept `recovering`, and with it forgot that the bot was halted."""
+    async with daemon("gate", tmp_path / "j.db") as (_, one, _bus, journal):
+        one.program, one.desk.state = "p", "recovering"
+        await one._snapshot(1)
+        assert await journal.snapshot("p") is None
+        one.desk.state = "halted"
+        await one._snapshot(1)
+        assert await journal.snapshot("p") is not None
+
+
 async def test_a_running_bot_is_what_its_facts_say_and_starts_from_its_snapshot(tmp_path):
     path = tmp_path / "j.db"
     pace = Pace(reconcile_seconds=0.3, stale_seconds=0.9, idle_seconds=0.05, stop_seconds=5.0, snapshot_facts=20)
@@ -203,7 +216,7 @@ async def test_a_running_bot_is_what_its_facts_say_and_starts_from_its_snapshot(
     assert json.loads(state(made)) == json.loads(found.body)
     await journal.take("next", seconds=60)
     made = fresh(session, Follows(), Decimal(500), None, journal)
-    assert len(await recover(made.desk, made.reconciler, made.inbox, journal, program="p")) < 12
+    assert len(await recover(made.house, journal, program="p")) < 12
     assert made.desk.engine.mount.held("BTC/USDT").quantity == has > 1
     assert len(made.desk.outbox.attempts) >= 4
     await journal.close()

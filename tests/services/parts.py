@@ -4,6 +4,7 @@ Where a program is missing a test skips and says so; where SERVICES=required is 
 """
 
 import asyncio
+import importlib.util
 import os
 import pwd
 import shutil
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-full = pytest.mark.skipif(os.environ.get("MATRIX") != "full", reason="a long proof: set MATRIX=full, as CI does")
+full = pytest.mark.full  # a long proof, skipped without MATRIX=full (tests/conftest.py)
 
 
 def program(*names):
@@ -33,7 +34,17 @@ def program(*names):
         found = shutil.which(name, path=":".join(folders))
         if found:
             return found
-    missing = f"{' or '.join(names)} is not installed"
+    return lacking(" or ".join(names))
+
+
+def library(name):
+    """Require a library that `make e2e` brings, else the test skips or fails."""
+    if importlib.util.find_spec(name) is None:
+        lacking(f"{name} (make e2e)")
+
+
+def lacking(what):
+    missing = f"{what} is not installed"
     if os.environ.get("SERVICES") == "required":
         pytest.fail(f"{missing}, and SERVICES=required")
     pytest.skip(missing)

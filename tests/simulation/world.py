@@ -1,362 +1,264 @@
-"""The world around the bot: an exchange in its real dialect, a network that loses and delays, a broker, a disk, and lives of the real bot.
+"""The world around the bot: an exchange in its real dialect, prices, people, a broker, a disk, and lives of the real bot.
 
 Nothing of the bot is replaced but what the composition root plugs in anyway: clock, transport, source of messages, and a journal whose
-disk may say that it failed. All chance comes from one seed.
+disk may fail. All chance comes from one seed.
 """
 
 import asyncio
-import shutil
+import hashlib
+import random
 import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from urllib.parse import urlsplit
 
-from tests.contracts.memory import MemoryLine
 from tests.contracts.worlds import FEES, KEY, MARKETS, SECRET
+from tests.simulation import bot, disk
+from tests.simulation.broker import Broker
 from tests.simulation.loop import Life
-from trader import Decision, FallBy, Target, Wants
-from trader.adapters.http import Answer, NoAnswerError
-from trader.adapters.journal_sqlite import SqliteJournal
-from trader.adapters.payloads import compose
-from trader.app import BUILDERS, bench, start
+from tests.simulation.plan import Chances, Plan
+from tests.simulation.points import room_of
+from tests.simulation.quick import installed
+from tests.simulation.witness import Witness
 from trader.loopback.dialects import DIALECTS
 from trader.loopback.exchange import Exchange
-from trader.loopback.walk import Walk
-from trader.loopback.wire import Request
-from trader.ports import JournalDownError, Message
-from trader.runtime.daemon import Daemon, Pace
-from trader.runtime.desk import Execution
-from trader.runtime.logs import Log
-from trader.runtime.market import Market
-from trader.runtime.recovery import recover
+from trader.loopback.walk import HALF_SPREAD, Walk
 
 D = Decimal
-BEGIN = datetime(2024, 3, 1, 12, 0, 20, tzinfo=UTC)
-ASSETS = ["BTC/USDT", "ETH/USDT"]
+HOUR = datetime(2024, 3, 1, 12, tzinfo=UTC)
 FUNDS = {"USDT": D(10_000), "BTC": D(0), "ETH": D(0)}
-CAPITAL = D(5_000)
-FENCE_MS, AGAIN_SECONDS = 400, 20.0
-SHARED = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
-
-
-class Follows:
-    """Holds what the newest rating says, in percent of equity, with a stop."""
-
-    wants = Wants(ratings=("weight",))
-
-    def __repr__(self):
-        return "Follows()"
-
-    def decide(self, view):
-        weights = view.ratings("weight")
-        sizes = {asset: weights[asset] / 100 for asset in view.wake.assets}
-        return Decision.change({a: Target(size, (FallBy(0.1),)) if size else 0.0 for a, size in sizes.items()})
-
-
-@dataclass
-class Chances:
-    """How likely what is, per request, commit or message; all of it is over when the world heals."""
-
-    lost: float = 0.0  # the request never arrives
-    silent: float = 0.0  # it is carried out, and the answer never comes
-    late: float = 0.0  # it arrives when its sender has long given up
-    twice: float = 0.0  # it arrives a second time
-    refused: float = 0.0  # 503 before it is carried out
-    failed: float = 0.0  # 503 after it was carried out
-    broken: float = 0.0  # half an answer
-    disk: float = 0.0  # a commit that says that it failed; half of these were kept
-    unacknowledged: float = 0.0  # an acknowledgement that the broker does not hear
-    dropped: float = 0.0  # a stream that ends, per second
-
-    @classmethod
-    def by_lot(cls, lot):
-        """A swarm: each kind of trouble is there in half of the worlds, from rare to common."""
-        return cls(**{name: lot.choice((0.0, lot.uniform(0.01, 0.25))) for name in cls.__dataclass_fields__})
+PRICES = {"BTC/USDT": D(100), "ETH/USDT": D(10)}
+installed()
 
 
 @dataclass
 class World:
-    """Everything outside of the bot. `reached` counts what happened, so that a run which never met it can fail."""
+    """Everything outside of the bot. `counts` are faults by kind, `met` the states that must be met."""
 
     loop: object
-    seed: int
-    name: str
-    chances: Chances
+    plan: Plan
     lot: Random = field(init=False)
-    exchange: Exchange = field(init=False)
-    sent: dict = field(default_factory=dict)  # what the broker has, until it is acknowledged
-    keys: list = field(default_factory=list)
-    reached: dict = field(default_factory=dict)
+    chances: Chances = field(init=False)
+    counts: dict = field(default_factory=dict)
+    met: dict = field(default_factory=dict)
     lives: list = field(default_factory=list)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    broken: str = ""
+    is_hostile: bool = True
+    is_dark: bool = False  # nothing reaches the exchange
+    wall_off: float = 0.0  # what the machine's clock is off since a jump
+    factors: dict = field(default_factory=dict)  # what prices are multiplied with for a moment
+    is_frozen: bool = False
+    power_losses: int = 0
+    lost_orders: set = field(default_factory=set)  # client ids of which a restored backup does not know
+    lost_keys: set = field(default_factory=set)
+    traded_at: float = -1e9  # when a person traded last
+    copy: tuple = ()
+    holder: str = ""  # who took the lease last
+    names: dict = field(default_factory=dict)  # a message's key at the broker -> the keys that receipts of it may have
 
     def __post_init__(self):
-        self.lot = Random(self.seed)
-        fee_in, fee = FEES[self.name]
-        self.exchange = Exchange(MARKETS, fee=D(fee), fee_in=fee_in, forgets=self.name == "gate")
+        plan = self.plan
+        random.seed(plan.seed)
+        self.lot, self.chances, self.script = Random(plan.seed + 1), Chances(**plan.chances), list(plan.script)
+        fee_in, fee = FEES[plan.venue]
+        self.exchange = Exchange(
+            MARKETS, fee=D(fee), fee_in=fee_in, forgets=plan.venue == "gate", list_lag_ms=plan.lag_ms
+        )
         self.account = self.exchange.open_account(KEY, SECRET, FUNDS)
-        self.dialect = DIALECTS[self.name](self.exchange)
-        self.walk = Walk(self.exchange, {"BTC/USDT": D(100), "ETH/USDT": D(10)}, seed=self.seed)
+        self.dialect = DIALECTS[plan.venue](self.exchange)
+        self.walk = Walk(self.exchange, PRICES, seed=plan.seed)
         self.walk.past(self.now_ms(), 3)
         self.walk.step(self.now_ms())
-        self.folder = Path(tempfile.mkdtemp(prefix="sim-", dir=SHARED))
+        self.mounts = [name for name, _ in bot.CAPITALS[: plan.mounts]]
+        self.sound = dict(self.exchange.markets)
+        self.folder = Path(tempfile.mkdtemp(prefix="sim-", dir=disk.room()))
+        self.path = self.folder / "journal.db"
+        self.broker, self.witness = Broker(self, plan.broker_holds), Witness(self)
+        self.digest = hashlib.blake2b(digest_size=12)
+        self.until, self.depth = plan.seconds, plan.depth  # when all heals; of the books until then
+        self.branches = None
+        self.before = {"orders": 0, "lives": 0, "steps": 0, "seconds": 0.0, "dead": set()}
+
+    def branch_off(self, folder):
+        """From here on this is another story than that of the process it branched off from: with its own folder, and its own counts."""
+        self.folder = Path(folder)
+        if not self.path.exists():
+            self.path = self.folder / "journal.db"
+        self.before = {
+            "orders": len(self.account.orders), "lives": len(self.lives), "steps": sum(life.steps for life in self.lives),
+            "seconds": self.loop.time(), "dead": {life.name for life in self.lives if life.is_dead},
+        }  # fmt: skip
+        self.counts, self.met = {}, {}
+        for life in self.lives:
+            life.chains = {}
 
     def close(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        disk.gone(self.folder)
 
-    # Time and chance
+    # Time, chance and the record
 
     def now(self):
-        return BEGIN + timedelta(seconds=self.loop.time())
+        return HOUR + timedelta(seconds=self.plan.minute * 60 + self.loop.now)
 
     def now_ms(self):
         return round(self.now().timestamp() * 1_000)
 
     def happens(self, name, weight=1.0):
         """Whether trouble comes now; it is counted."""
-        found = self.lot.random() < getattr(self.chances, name) * weight
+        chance = getattr(self.chances, name)
+        found = chance > 0 and self.lot.random() < chance * weight
         if found:
             self.count(name)
         return found
 
     def count(self, name):
-        self.reached[name] = self.reached.get(name, 0) + 1
+        self.counts[name] = self.counts.get(name, 0) + 1
+        return True
+
+    def reach(self, name):
+        """A state that must be met was met."""
+        self.met[name] = self.met.get(name, 0) + 1
+
+    def blame(self, what):
+        """Something may not be: the first thing is what the story tells."""
+        if not self.broken:
+            self.broken = what.replace(f"{self.folder}/", "")
+            for life in self.alive():
+                life.kill("something may not be")
+
+    def trace(self, *said):
+        self.digest.update("|".join(map(str, said)).encode())
+
+    def stepped(self, life, point):
+        self.digest.update(f"{life}@{self.loop.now:.6f} {point}\n".encode())
+
+    def names_of(self, key):
+        return self.names.get(key, {key})
+
+    def deliver(self, key):
+        if self.names_of(key) & self.witness.receipts:
+            self.reach("a message delivered again")
+
+    def note_denied(self, facts):
+        for fact in facts:
+            self.reach(f"a commit of {type(fact).__name__} kept and denied")
+
+    # Prices
 
     async def market(self, every=2.0):
         """Let prices move, for ever."""
         while True:
             await asyncio.sleep(every)
-            self.walk.step(self.now_ms())
+            if not self.is_frozen:
+                self.walk.step(self.now_ms())
+                self.set_books()
 
-    # The broker
+    def set_books(self):
+        """Books of this world's depth, around prices that are wrong for a moment."""
+        for symbol, price in self.walk.prices.items():
+            factor = self.factors.get(symbol)
+            if factor is not None or self.depth:
+                depth = D(self.depth or 10**9)
+                shown = max(price * D(repr(factor or 1.0)), D(1))
+                self.exchange.set_price(symbol, shown, self.now_ms(), half_spread=HALF_SPREAD, depth=depth)
 
-    def publish(self, number, weights):
-        """Publish a message; the broker keeps it until it is acknowledged."""
-        body = compose(
-            source="sim", kind="weight", values=weights, type_="rating", issued_at=self.now(), id_=str(number)
-        )
-        self.sent[f"sim/{number}"] = body
-        self.keys.append(f"sim/{number}")
-        self.news.set()
+    def move_prices(self, factor):
+        """Prices as they are for one moment, at which an order comes that was made for others: up for buys, down for sells."""
+        for symbol, price in self.walk.prices.items():
+            if factor == 1:
+                self.exchange.set_price(symbol, price, self.now_ms(), half_spread=HALF_SPREAD)
+            else:
+                self.exchange.set_book(symbol, [(price / 2, D(10**6))], [(price * 2, D(10**6))], self.now_ms())
 
-    # A life
+    # Lives
 
-    async def live(self, life, *, skew=0.0):
-        """One incarnation, from its first breath: recover, compare, then work, for ever."""
-        clock, wire = Clock(self, skew), Wire(self)
-        venue = BUILDERS[self.name](
-            key=KEY, secret=SECRET, url="http://venue", paces=False, transport=wire, wall=lambda: clock.now().timestamp(),
-            monotonic=self.loop.time,
-        )  # fmt: skip
-        journal = Disk(self, SqliteJournal(self.folder / "journal.db"))
-        await journal.take("sim", seconds=60)
-        instruments = await venue.instruments(ASSETS)
-        market = Market(
-            venue,
-            clock,
-            symbols={one.asset: one.symbol for one in instruments},
-            timeframe="1h",
-            keep=3,
-            every_seconds=3.0,
-        )
-        made = bench(
-            name="m", strategy=Follows(), instruments=instruments, capital=CAPITAL, journal=journal, venue=venue, clock=clock,
-            namespace="test", price=market.price, fence_ms=FENCE_MS, execution=Execution(collar=0.005, again_seconds=0.5, fee=0.002),
-        )  # fmt: skip
-        venue.settle_seconds = 0.5
-        pace = Pace(reconcile_seconds=10.0, stale_seconds=60.0, idle_seconds=0.5, busy_seconds=0.1, snapshot_facts=60)
-        life.daemon = Daemon(
-            made.desk, made.reconciler, made.inbox, [Broker(self)], market, Log(), pace, program=made.program
-        )
-        facts = await recover(made.desk, made.reconciler, made.inbox, journal, program=made.program)
-        life.daemon.folded = len(facts)
-        market.newest.update(made.desk.engine.market.newest())
-        made.desk.heard = market.fresh
-        await start(made.desk, made.instruments, made.capital)
-        await life.daemon.run()
-
-    async def supervised(self, life, skew):
-        """What a supervisor does: an attempt that fails is followed by another one, in the same process."""
-        while True:
-            try:
-                await self.live(life, skew=skew)
-            except (Exception, ExceptionGroup) as error:
-                self.count(f"restarted {type(error).__name__}")
-                life.failures.append(error)
-                life.daemon = None
-            await asyncio.sleep(1.0)
-
-    def begin(self, **dies):
-        """A new life beside the dead ones. dies: when, as Life takes it."""
-        life = Life(f"life {len(self.lives) + 1}", **dies)
-        life.is_busy = lambda: life.daemon is not None and not life.daemon.desk.is_quiet
-        life.daemon, life.failures = None, []
+    def begin(self, *, owner="sim", power=False, **dies):
+        """A new life beside the others. dies: when, as Life takes it. power: the machine's power goes with it, within a commit."""
+        number = len(self.lives)
+        if self.lives and not self.alive() and self.path.exists():  # as a new process finds them: nobody has them open
+            self.path = disk.laid(self.folder / f"life {number + 1}", disk._files(self.path))
+        life = Life(f"life {number + 1}", notes=self.stepped, **dies)
+        life.is_busy = lambda: life.daemon is not None and not life.daemon.house.is_quiet
+        life.daemon, life.failures, life.owner = None, [], owner
+        life.loses_power = power
+        life.skew = self.plan.skews[number % len(self.plan.skews)]
         self.lives.append(life)
-        self.loop.in_life(life, self.supervised(life, self.lot.choice((0.0, 0.0, -2.0, 3.0))))
+        self.loop.in_life(life, bot.supervised(self, life))
         return life
 
+    def alive(self):
+        return [life for life in self.lives if not life.is_dead]
+
+    @property
+    def newest(self):
+        return next(iter(self.alive()[::-1]), None)
+
+    def power_fails(self, life, facts):
+        """Whether the power fails within this commit: a life that was to end ends here."""
+        if life.is_losing and not life.is_dead:
+            self.witness.pending = (tuple(facts), self.witness.epoch, life)
+            return True
+        return False
+
+    def lose_power(self, files):
+        """Every process on the machine is gone, and this is what its disk shows afterwards."""
+        self.count("power lost")
+        self.power_losses += 1
+        self.path = disk.laid(self.folder / f"power {self.power_losses}", files)
+        for life in self.alive():
+            life.kill("within a commit")
+
+    def take_backup(self):
+        """Copy the journal, to come back later as an old backup."""
+        self.copy = (disk._files(self.path), len(self.witness.facts), self.witness.seq)
+
+    def restore_backup(self):
+        """After the end of a life: put the old copy in place."""
+        files, count, seq = self.copy
+        self.copy = ()
+        self.power_losses += 1
+        self.path = disk.laid(self.folder / f"backup {self.power_losses}", files)
+        self.witness.pending = None
+        lost = self.witness.restored(count, seq)
+        self.lost_orders |= {fact.client_id for fact in lost if type(fact).__name__ == "OrderSending"}
+        self.lost_keys |= {fact.key for fact in lost if type(fact).__name__ == "SignalReceived"}
+        self.reach("an old backup restored")
+
     def is_quiet(self):
-        """Whether the newest life has nothing under way and all that was sent is taken."""
-        daemon = self.lives[-1].daemon
+        """Whether the newest life has nothing under way, all that was sent is taken, and the venue's lists show what happened."""
+        life = self.newest
+        if (
+            self.plan.lag_ms
+            and max((one.at_ms for one in self.account.orders), default=0) + self.plan.lag_ms > self.now_ms()
+        ):
+            return False
+        daemon = None if life is None else life.daemon
         return (
             daemon is not None
-            and daemon.desk.state == "active"
-            and daemon.desk.is_quiet
-            and not self.sent
+            and daemon.house.state == "active"
+            and daemon.house.is_quiet
+            and not any(desk.is_flattening or desk.shut for desk in daemon.house.desks)
+            and not self.broker.sent
             and not daemon.status()["in_line"]
+            and daemon.inbox.next_end() is None
         )
 
-
-@dataclass
-class Clock:
-    """The bot's clock: its wall may be off, its waiting is the world's."""
-
-    world: World
-    skew: float
-
-    def now(self):
-        return self.world.now() + timedelta(seconds=self.skew)
-
-    def monotonic(self):
-        return self.world.loop.time()
-
-    async def sleep(self, seconds):
-        await asyncio.sleep(seconds)
-
-
-@dataclass
-class Broker:
-    """A persistent session: what was not acknowledged comes again with the next life."""
-
-    world: World
-    name: str = "broker"
-
-    async def messages(self):
-        told, loop = {}, self.world.loop
-        while True:
-            for key, body in list(self.world.sent.items()):
-                if loop.time() - told.get(key, -1e9) >= AGAIN_SECONDS:  # as after a connection that was made anew
-                    told[key] = loop.time()
-                    yield Message("sim", "", body, self._acknowledge(key))
-            self.world.news.clear()
-            try:
-                async with asyncio.timeout(AGAIN_SECONDS / 2):
-                    await self.world.news.wait()
-            except TimeoutError:
-                continue
-
-    def _acknowledge(self, key):
-        async def acknowledge():
-            if not self.world.happens("unacknowledged"):
-                self.world.sent.pop(key, None)
-
-        return acknowledge
-
-
-class Wire:
-    """The network: a request is on its way whether or not its sender lives."""
-
-    def __init__(self, world):
-        self.world = world
-
-    async def call(self, method, url, headers, body, *, seconds):
-        parts, loop = urlsplit(url), self.world.loop
-        plain = {name.lower(): one for name, one in headers.items()}
-        request = Request(method, parts.path, parts.query, plain, body or "")
-        answer = loop.create_future()
-        loop.in_world(self._carry(request, answer))
-        try:
-            async with asyncio.timeout(seconds):
-                return await answer
-        except TimeoutError:
-            raise NoAnswerError(f"{method} {parts.path}: no answer in {seconds:g} s") from None
-
-    async def _carry(self, request, answer):
-        world = self.world
-        weight = 2.0 if request.method != "GET" else 1.0 if _is_ours(request) else 0.2  # trouble where it matters most
-        await asyncio.sleep(world.lot.uniform(0.002, 0.03))
-        if world.happens("lost", weight):
-            return
-        if world.happens("late", weight):
-            await asyncio.sleep(world.lot.uniform(0.5, 40.0))
-        if world.happens("refused", weight):
-            said = Answer(503, {}, '{"label":"SERVER_ERROR","message":"busy","code":503,"msg":"busy"}')
-        else:
-            found = world.dialect.respond(request, world.now_ms())
-            said = Answer(found.status, found.headers, found.body)
-            if request.method == "GET" and world.happens("twice"):
-                world.dialect.respond(request, world.now_ms())
-        await asyncio.sleep(world.lot.uniform(0.002, 0.03))
-        if world.happens("silent", weight):
-            return
-        if world.happens("failed", weight):
-            said = Answer(503, {}, "<html>Bad gateway</html>")
-        elif world.happens("broken", weight):
-            said = Answer(said.status, said.headers, said.body[: len(said.body) // 2])
-        if not answer.done():
-            answer.set_result(said)
-
-    async def dial(self, url, headers=None):
-        world, parts = self.world, urlsplit(url)
-        await asyncio.sleep(0.02)
-        if world.happens("lost"):
-            raise NoAnswerError(f"WS {parts.path}: refused")
-        asked = Request("WS", parts.path, parts.query, headers or {}, "")
-        stream = world.dialect.connect(asked, world.now_ms())
-        if stream is None:
-            raise NoAnswerError(f"WS {parts.path}: HTTP 404")
-        return Line(stream, world)
-
-    async def close(self):
-        pass
-
-
-def _is_ours(request):
-    """Whether a request is about our account."""
-    return any(name in request.headers for name in ("key", "x-mexc-apikey"))
-
-
-class Line(MemoryLine):
-    """A websocket that may end at any time."""
-
-    def __init__(self, stream, world):
-        super().__init__(stream, world.now_ms)
-        self.world = world
-
-    async def receive(self):
-        while not self.frames:
-            if self.stream.is_over or self.closed or self.world.happens("dropped"):
-                self.stream.is_over = True
-                break
-            self.frames += self.stream.news(self.now_ms())
-            if not self.frames:
-                await asyncio.sleep(1.0)
-        return await super().receive()
-
-
-class Disk:
-    """The journal on a disk that may say no, before or after it kept what it was given."""
-
-    def __init__(self, world, journal):
-        self._world, self._journal = world, journal
-
-    def __getattr__(self, name):
-        return getattr(self._journal, name)
-
-    async def append(self, facts):
-        await asyncio.sleep(0)
-        is_failing = self._world.happens("disk")
-        if is_failing and self._world.lot.random() < 0.5:
-            raise JournalDownError("the disk is full")
-        inner = self._journal
-        before = inner._seq, inner._hash
-        found = await inner.append(facts)
-        if is_failing:  # the commit is on disk and its answer is lost: the adapter knows no more than before
-            self._world.count("kept and denied")
-            inner._seq, inner._hash, inner._in_doubt, inner._accounts = *before, True, None
-            raise JournalDownError("the commit has no answer")
-        await asyncio.sleep(0)
-        return found
+    def ended(self, life):
+        """Note at which place a life ended."""
+        room = room_of(life.ended_at) if life.ended_at != "within a commit" else "within a commit"
+        self.reach(f"ended in: {room}")
+        if len(self.lives) > 1 and life.daemon is None:
+            self.reach("ended within recovery")
+        if life.ended_at.startswith("outbox.send: venue.send"):
+            after = "connected" in life.ended_at
+            self.reach("ended after SENDING, before the bytes" if after else "ended after the bytes, before the answer")
+        if life.ended_at.startswith("outbox.send: keep OrderSending") and "after_the_commit" in life.ended_at:
+            self.reach("ended right after SENDING was kept")
+        if life.ended_at.startswith("outbox.send: keep OrderAccepted"):
+            self.reach("ended before the answer was kept")
+        if life.ended_at.startswith("daemon._one: thing.acknowledge"):
+            self.reach("ended between commit and acknowledgement")
+        if life.ended_at.startswith("outbox.settle"):
+            self.reach("ended before fills were booked")

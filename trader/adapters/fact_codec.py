@@ -47,7 +47,9 @@ def decode(text: str) -> Fact:
     """The fact that a line stands for; raises CodecError for anything else."""
     try:
         found = _read(json.loads(text))
-    except (json.JSONDecodeError, TypeError, KeyError, ArithmeticError) as error:
+    except CodecError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
         raise CodecError(f"no fact of this version: {text[:80]!r}: {error}") from error
     if type(found) not in FACTS.values():
         raise CodecError(f"no fact: {text[:80]!r}")

@@ -36,6 +36,10 @@ SNAPSHOT = (  # only where the chain still has the row that it stands for
     " WHERE s.program = ?1 ORDER BY s.seq DESC LIMIT 1"
 )
 KEEP_SNAPSHOT = "INSERT INTO snapshots (seq, hash, program, body, digest) VALUES (?1, ?2, ?3, ?4, ?5)"
+WORTHS = (  # of each mount: what it was worth last, and at most
+    "SELECT e.mount, e.equity, p.peak FROM equity e JOIN (SELECT mount, max(at) AS newest, max(CAST(equity AS double precision)) AS peak"
+    " FROM equity GROUP BY mount) p ON p.mount = e.mount AND p.newest = e.at ORDER BY e.mount"
+)
 STATES = {OrderUnknown: UNKNOWN, OrderAbsent: ABSENT, OrderStuck: STUCK}
 
 
@@ -59,8 +63,8 @@ def project(database: Executes, seq: int, fact: Fact, accounts: Accounts) -> Non
     if moved is not None:
         _moved(database, seq, moved)
     match fact:
-        case BarClosed(at=at):
-            for one in accounts.values(at):
+        case BarClosed(at=at, market=market):
+            for one in accounts.values(at, market):
                 _valued(database, seq, one)
         case SignalReceived() if fact.outcome not in AGAIN:
             database.execute(

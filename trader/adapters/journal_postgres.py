@@ -18,11 +18,16 @@ from trader.adapters.journal_tables import READ_MODELS, VERSION
 from trader.core.accounts import Accounts
 from trader.core.facts import Fact
 from trader.core.records import EpochTaken
-from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseLostError, Snapshot
+from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseHeldError, LeaseLostError, Snapshot
 
 TABLES = "SELECT value FROM meta WHERE name = 'version'"
 SECONDS = 10.0  # for any one statement
-LEASE = "SELECT epoch, owner, expires, extract(epoch FROM clock_timestamp())::float8 AS now FROM lease FOR UPDATE"
+HELD = "SELECT epoch, owner, expires, extract(epoch FROM clock_timestamp())::float8 AS now FROM lease"
+LEASE = f"{HELD} FOR UPDATE"
+# A process that stands still, or a machine that vanished, amid a transaction would keep the row of the lease locked, and nobody could
+# take over: the server ends such a session.
+IDLE = "SET idle_in_transaction_session_timeout = 3000"
+PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"  # while every fact is read anew
 TAKE = (
     "INSERT INTO lease (id, epoch, owner, expires) VALUES (1, $1, $2, extract(epoch FROM clock_timestamp()) + $3) "
     "ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, owner = excluded.owner, expires = excluded.expires"
@@ -60,9 +65,14 @@ class PostgresJournal:
     async def _open(self) -> "asyncpg.Connection":
         if self._connection is None or self._connection.is_closed():
             connection = await asyncpg.connect(self._url, timeout=SECONDS, command_timeout=SECONDS)
-            await connection.execute("SET synchronous_commit = on")
-            await self._set_up(connection)
-            self._connection = connection
+            try:
+                await connection.execute("SET synchronous_commit = on")
+                await connection.execute(IDLE)
+                await self._set_up(connection)
+                self._connection = connection
+            finally:
+                if self._connection is not connection:
+                    connection.terminate()  # nobody else knows of it
         return self._connection
 
     async def _set_up(self, connection: "asyncpg.Connection") -> None:
@@ -88,17 +98,14 @@ class PostgresJournal:
     # The lease
 
     async def take(self, owner: str, *, seconds: float) -> int:
-        """Take the lease and return its epoch; raises LeaseLostError while another's lease runs."""
+        """Take the lease and return its epoch; raises LeaseHeldError while another's lease runs."""
         async with self._turn:
             try:
                 connection = await self._open()
+                self._refuse(await connection.fetchrow(HELD), owner)  # who waits asks often: not with a lock
                 async with connection.transaction():
                     row = await connection.fetchrow(LEASE)
-                    if row is not None and row["owner"] != owner and row["expires"] > row["now"]:
-                        left = row["expires"] - row["now"]
-                        raise LeaseLostError(
-                            f"{self._where}: {row['owner']} holds it for {left:.0f} s more; stop that process, or wait"
-                        )
+                    self._refuse(row, owner)
                     if (version := await connection.fetchval(TABLES)) < VERSION:
                         await self._migrate(connection, version)
                         await self._rebuild(connection)
@@ -115,6 +122,11 @@ class PostgresJournal:
             self._seq, self._hash = rows[-1][0], rows[-1][-1]
             self._accounts = None
             return epoch
+
+    def _refuse(self, row: "asyncpg.Record | None", owner: str) -> None:
+        """Raise LeaseHeldError where another's lease runs."""
+        if row is not None and row["owner"] != owner and row["expires"] > row["now"]:
+            raise LeaseHeldError(self._where, row["owner"], row["expires"] - row["now"])
 
     async def renew(self) -> None:
         """Prolong the lease; raises LeaseLostError when it was taken over."""
@@ -238,8 +250,11 @@ class PostgresJournal:
 
     async def verify(self) -> Broken | None:
         """Walk the chain; None when every row follows from the one before and is a fact."""
-        connection = await self._open()
-        rows = await connection.fetch("SELECT seq, epoch, kind, body, prev_hash, hash FROM journal ORDER BY seq")
+        try:
+            connection = await self._open()
+            rows = await connection.fetch("SELECT seq, epoch, kind, body, prev_hash, hash FROM journal ORDER BY seq")
+        except DOWN as error:
+            raise self._down(error) from error
         return walk(tuple(row) for row in rows)
 
     async def rebuild(self) -> int:
@@ -253,6 +268,7 @@ class PostgresJournal:
     @staticmethod
     async def _rebuild(connection: "asyncpg.Connection") -> int:
         accounts = Accounts()
+        await connection.execute(PATIENT)
         for table in READ_MODELS:
             await connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
         rows = await connection.fetch("SELECT seq, body FROM journal ORDER BY seq")

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import create_engine
+from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session, select
 
+from trader.adapters.durable import make_folder
 from trader.adapters.fact_codec import decode
 from trader.adapters.journal_chain import GENESIS, Broken, JournalVersionError, Row, rows_of, sealed, walk
 from trader.adapters.journal_migrations import statements
@@ -29,7 +31,7 @@ from trader.adapters.journal_tables import (
 from trader.core.accounts import Accounts
 from trader.core.facts import Fact
 from trader.core.records import EpochTaken
-from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseLostError, Snapshot
+from trader.ports import AlreadyKeptError, Entry, JournalDownError, LeaseHeldError, LeaseLostError, Snapshot
 
 NOW = "(julianday('now') - 2440587.5) * 86400.0"  # the database's clock, in seconds since 1970
 LEASE = f"SELECT epoch, owner, expires, {NOW} FROM lease"  # noqa: S608 - our own text
@@ -59,7 +61,7 @@ class SqliteJournal:
         self._owner = ""
         self._seconds = 0.0
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             self._database = sqlite3.connect(path, isolation_level=None, timeout=5.0)
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
                 self._database.execute(f"PRAGMA {pragma}")
@@ -112,14 +114,12 @@ class SqliteJournal:
     # The lease
 
     async def take(self, owner: str, *, seconds: float) -> int:
-        """Take the lease and return its epoch; raises LeaseLostError while another's lease runs."""
+        """Take the lease and return its epoch; raises LeaseHeldError while another's lease runs."""
         try:
             with self._transaction():
                 row = self._database.execute(LEASE).fetchone()
                 if row is not None and row[1] != owner and row[2] > row[3]:
-                    raise LeaseLostError(
-                        f"{self.path}: {row[1]} holds it for {row[2] - row[3]:.0f} s more; stop that process, or wait"
-                    )
+                    raise LeaseHeldError(str(self.path), row[1], row[2] - row[3])
                 if (version := self._version()) < VERSION:
                     self._migrate(version)
                     self._rebuild()
@@ -266,50 +266,59 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise JournalDownError(f"{path}: no such journal")
-        self._engine = create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
+        self._path, self._engine = path, create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        """A session; what the file cannot give is JournalDownError."""
+        try:
+            with Session(self._engine) as session:
+                yield session
+        except DatabaseError as error:
+            raise JournalDownError(f"{self._path}: cannot be read: {error.orig}") from error
 
     def orders(self, *, working: bool = False) -> list[OrderRow]:
         """Orders by mount and number; working: only those that are not closed."""
-        with Session(self._engine) as session:
+        with self._reading() as session:
             asked = select(OrderRow).order_by(OrderRow.mount, OrderRow.number)  # type: ignore[arg-type]
             return list(session.exec(asked.where(OrderRow.state != "closed") if working else asked))
 
     def fills(self) -> list[FillRow]:
         """Fills in the order in which they were booked."""
-        with Session(self._engine) as session:
+        with self._reading() as session:
             return list(session.exec(select(FillRow).order_by(FillRow.seq)))  # type: ignore[arg-type]
 
     def holdings(self) -> list[HoldingRow]:
         """What is held, by mount and asset, with what was realised so far."""
-        with Session(self._engine) as session:
+        with self._reading() as session:
             return list(session.exec(select(HoldingRow).order_by(HoldingRow.mount, HoldingRow.asset)))
 
     def equity(self) -> list[EquityRow]:
         """What each mount was worth, by time."""
-        with Session(self._engine) as session:
+        with self._reading() as session:
             return list(session.exec(select(EquityRow).order_by(EquityRow.mount, EquityRow.at)))  # type: ignore[arg-type]
 
     def outcomes(self) -> list[OutcomeRow]:
         """How messages ended."""
-        with Session(self._engine) as session:
+        with self._reading() as session:
             return list(session.exec(select(OutcomeRow).order_by(OutcomeRow.seq)))  # type: ignore[arg-type]
 
     def facts(self) -> list[Fact]:
         """Every fact, in order."""
-        with Session(self._engine) as session:
+        with self._reading() as session:
             return [decode(body) for body in session.exec(select(JournalRow.body).order_by(JournalRow.seq))]  # type: ignore[arg-type]
+
+    def bodies(self, last: int) -> list[str]:
+        """The last so many rows as they are kept, in order, whether they are facts of this version or not."""
+        with self._reading() as session:
+            asked = select(JournalRow.body).order_by(JournalRow.seq.desc()).limit(last)  # type: ignore[attr-defined]
+            return list(session.exec(asked))[::-1]
 
     def verify(self) -> Broken | None:
         """Walk the chain; None when every row follows from the one before and is a fact."""
-        with Session(self._engine) as session:
+        with self._reading() as session:
             rows = session.exec(select(JournalRow).order_by(JournalRow.seq))  # type: ignore[arg-type]
             return walk((row.seq, row.epoch, row.kind, row.body, row.prev_hash, row.hash) for row in rows)
-
-    def length(self) -> int:
-        """How many facts are kept."""
-        with Session(self._engine) as session:
-            last = session.exec(select(JournalRow.seq).order_by(JournalRow.seq.desc()).limit(1)).first()  # type: ignore[attr-defined]
-            return last or 0
 
     def close(self) -> None:
         """Close the connection."""

@@ -4,6 +4,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from trader.adapters.durable import make_folder
+
 
 class AlreadyRunningError(Exception):
     """Another process works in the folder."""
@@ -18,7 +20,7 @@ class FolderLock:
 
     def take(self) -> None:
         """Take the lock; raises AlreadyRunningError with the number of the process that has it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,6 +19,7 @@ from trader.adapters.ccxt_venue import (
     code_of,
     exact_step,
 )
+from trader.adapters.clock import elapsed
 from trader.adapters.http import HttpTransport, Transport
 from trader.core.instruments import Instrument
 from trader.ports import KeyView, OrderRequest, Touch, VenueDownError
@@ -172,8 +173,8 @@ def mexc_venue(
     transport: Transport | None = None,
     paces: bool = True,
     quote: str = "USDT",
-    wall: Callable[[], float] = time.time,
-    monotonic: Callable[[], float] = time.monotonic,
+    wall: Callable[[], float] = time.time,  # sim-ok: handed in by who simulates
+    monotonic: Callable[[], float] = elapsed,  # sim-ok: handed in by who simulates
 ) -> CcxtVenue:
     """A MEXC spot account; `url` points it to a loopback exchange, and the clocks come from outside where they are simulated."""
     wire = transport or HttpTransport()

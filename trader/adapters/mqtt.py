@@ -6,13 +6,13 @@ to us; that is the one private attribute used here, and tests/adapters/test_mqtt
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiomqtt
 
-from trader.ports import Message
+from trader.ports import JournalDownError, Message
 
 TOPIC = "trader/v1/signals"
 REFUSED = 0x80  # from here on a code of a subscription is a refusal (MQTT 3.1.1, 3.9.3)
@@ -41,12 +41,23 @@ class Broker:
         )  # fmt: skip
 
 
-class MqttSource:
-    """Signals from a broker; `tell` is called with the state of the link when it changes."""
+async def _anybody() -> None:
+    """There is no other process to give way to."""
 
-    def __init__(self, broker: Broker, *, tell: Callable[[bool, str], None] = lambda _up, _why: None) -> None:
+
+class MqttSource:
+    """Signals from a broker; `tell` is called with the state of the link when it changes.
+
+    may: awaited before each connection, and raises where the session is another process's by now: a broker ends the older of two
+    sessions of one name, so that a process that was replaced and comes back would take it away again.
+    """
+
+    def __init__(
+        self, broker: Broker, *, tell: Callable[[bool, str], None] = lambda _up, _why: None,
+        may: Callable[[], Awaitable[None]] = _anybody,
+    ) -> None:  # fmt: skip
         self.name = f"mqtt {broker.host}:{broker.port}"
-        self._broker, self._tell = broker, tell
+        self._broker, self._tell, self._may = broker, tell, may
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield messages for ever; the connection is made anew whenever it is lost, and what was not acknowledged comes again."""
@@ -55,13 +66,14 @@ class MqttSource:
             client = self._broker.client(self._broker.client_id, persistent=True)
             client._client.manual_ack_set(True)  # noqa: SLF001 - see above
             try:
+                await self._may()
                 async with client:
                     await client.subscribe(self._broker.topic, qos=1)
                     failures = 0
                     self._tell(True, "connected")
                     async for message in client.messages:
                         yield self._message(client, message)
-            except (aiomqtt.MqttError, OSError) as error:
+            except (aiomqtt.MqttError, OSError, JournalDownError) as error:
                 self._tell(False, str(error))
                 await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
                 failures += 1

@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, cast
 
+from trader.adapters.durable import make_folder, sync_folder
 from trader.core.costs import Costs
 from trader.core.instruments import Instrument, Number, Terms, exactly
 from trader.core.matching import Tariff
@@ -60,20 +61,26 @@ class PaperOrder:
     spend: str | None
     at_ms: int
     trades: list[tuple[str, str, str, str]] = field(default_factory=list)  # quantity, price, fee, fee asset
+    prefix: str = ""
+
+    @property
+    def name(self) -> str:
+        """The venue's id of it."""
+        return f"{self.prefix}{self.number}"
 
     def shown(self) -> VenueOrder:
         """As a venue shows it."""
         filled = sum((Decimal(one[0]) for one in self.trades), ZERO)
         quantity = None if self.quantity is None else Decimal(self.quantity)
         return VenueOrder(
-            str(self.number), self.client_id, self.symbol, self.side, quantity, filled, False, "closed", self.at_ms
+            self.name, self.client_id, self.symbol, self.side, quantity, filled, False, "closed", self.at_ms
         )
 
     def traded(self) -> list[VenueTrade]:
         """Its trades as a venue shows them."""
         return [
             VenueTrade(
-                f"{self.number}-{place}", str(self.number), self.client_id, self.symbol, self.side, Decimal(quantity),
+                f"{self.name}-{place}", self.name, self.client_id, self.symbol, self.side, Decimal(quantity),
                 Decimal(price), Decimal(fee), fee_asset, self.at_ms,
             )
             for place, (quantity, price, fee, fee_asset) in enumerate(self.trades, 1)
@@ -81,34 +88,43 @@ class PaperOrder:
 
 
 class PaperVenue:
-    """An account on paper. `costs` are those of a replay; `path` None keeps the account in memory only."""
+    """An account on paper. `costs` are those of a replay; `path` None keeps the account in memory only.
+
+    deposit: what is paid in by all starts together; a start with more pays the rest in.
+    """
 
     name = "paper"
     settle_seconds = 0.0
 
     def __init__(
-        self, prices: Prices, clock: Clock, *, costs: Costs, path: Path | None, deposit: dict[str, Decimal]
-    ) -> None:
+        self, prices: Prices, clock: Clock, *, costs: Costs, path: Path | None, deposit: dict[str, Decimal], prefix: str = "",
+    ) -> None:  # fmt: skip
         self._prices, self._clock, self._path = prices, clock, path
         self._costs, self._tariff = costs, Tariff(costs, exactly)
         self._instruments: dict[str, Instrument] = {}
         self._terms: dict[str, Terms] = {}
         self.balances_by_asset: dict[str, Decimal] = {}
         self.orders: list[PaperOrder] = []
+        self._deposited: dict[str, Decimal] = {}
+        self._prefix = prefix  # of ids, so that two accounts of one journal have none in common
         if path is not None and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                self._fold(json.loads(line))
-        if not self.balances_by_asset:
-            self._keep({"deposit": {asset: str(amount) for asset, amount in deposit.items()}})
+            for row in _rows(path):
+                self._fold(row)
+        more = {asset: amount - self._deposited.get(asset, ZERO) for asset, amount in deposit.items()}
+        if any(amount > 0 for amount in more.values()):
+            self._keep({"deposit": {asset: str(amount) for asset, amount in more.items() if amount > 0}})
 
     def _keep(self, row: dict[str, object]) -> None:
         """On disk first, then in the account."""
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
+            is_new = not self._path.exists()
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
+            if is_new:
+                sync_folder(self._path.parent)
         self._fold(row)
 
     def _fold(self, row: dict[str, object]) -> None:
@@ -116,8 +132,9 @@ class PaperVenue:
         if isinstance(deposit, dict):
             for asset, amount in deposit.items():
                 self._add(asset, Decimal(amount))
+                self._deposited[asset] = self._deposited.get(asset, ZERO) + Decimal(amount)
         if isinstance(fields, dict):
-            order = PaperOrder(**{**fields, "trades": [tuple(one) for one in fields["trades"]]})
+            order = PaperOrder(**{**fields, "trades": [tuple(one) for one in fields["trades"]], "prefix": self._prefix})
             self.orders.append(order)
             base, _, quote = order.symbol.partition("/")
             for quantity, price, fee, fee_asset in order.trades:
@@ -146,6 +163,11 @@ class PaperVenue:
             self._instruments[one.symbol] = one
             self._terms[one.symbol] = Terms(one, self._costs.fee_on_buy, exactly)
         return found
+
+    def charge(self, costs: Costs) -> None:
+        """Fill at these costs from now on."""
+        self._costs, self._tariff = costs, Tariff(costs, exactly)
+        self._terms = {symbol: Terms(one, costs.fee_on_buy, exactly) for symbol, one in self._instruments.items()}
 
     def sign(self, request: OrderRequest, *, signed_ms: int, not_after_ms: int) -> Signed:
         terms = self._terms.get(request.symbol)
@@ -188,7 +210,7 @@ class PaperVenue:
             "limit": limit, "spend": spend, "at_ms": now_ms, "trades": trades,
         }  # fmt: skip
         self._keep({"order": order})
-        return Accepted(str(order["number"]))
+        return Accepted(self.orders[-1].name)
 
     async def cancel(self, venue_order: str, symbol: str) -> None:
         """Every order is final when it is taken."""
@@ -198,7 +220,7 @@ class PaperVenue:
         return found[-1] if found else None
 
     async def order(self, venue_order: str, symbol: str) -> VenueOrder | None:
-        found = [one.shown() for one in self.orders if str(one.number) == venue_order and one.symbol == symbol]
+        found = [one.shown() for one in self.orders if one.name == venue_order and one.symbol == symbol]
         return found[0] if found else None
 
     async def scan(self, symbols: Sequence[str], *, since_ms: int, until_ms: int) -> Scan:
@@ -208,10 +230,7 @@ class PaperVenue:
 
     async def trades_of(self, venue_order: str, symbol: str) -> list[VenueTrade]:
         return [
-            trade
-            for one in self.orders
-            if str(one.number) == venue_order and one.symbol == symbol
-            for trade in one.traded()
+            trade for one in self.orders if one.name == venue_order and one.symbol == symbol for trade in one.traded()
         ]
 
     async def balances(self) -> dict[str, Balance]:
@@ -243,6 +262,25 @@ class PaperVenue:
 
     async def close(self) -> None:
         await self._prices.close()
+
+
+def _rows(path: Path) -> list[dict[str, object]]:
+    """What was kept. A last line that is no row was being written when the power failed: nobody was told of it, and it is cut off."""
+    rows, good, lines = [], 0, path.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        try:
+            if not line.endswith(b"\n"):
+                raise ValueError("it has no end")
+            rows.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise ValueError(f"{path}:{number}: is no row of a paper account: {error}") from error
+            with path.open("r+b") as file:
+                file.truncate(good)
+                os.fsync(file.fileno())
+        else:
+            good += len(line)
+    return rows
 
 
 def _number(value: Decimal) -> Number:

@@ -10,13 +10,29 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from trader.core.instants import SECOND, duration
 from trader.ports import Notice, PayloadError, Said
 
 LARGEST = 262_144
+FIRST, END = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+LONGEST_TTL = timedelta(days=366)
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
+
+
+def _in_range(at: datetime) -> datetime:
+    """The instant in UTC; columns hold int64 nanoseconds, and the ends of the calendar have no other zone."""
+    try:
+        found = at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("an instant from 1970 to 2199 is wanted") from error
+    if not FIRST <= found < END:
+        raise ValueError("an instant from 1970 to 2199 is wanted")
+    return found
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_range)]
 
 
 class _Part(BaseModel):
@@ -31,7 +47,7 @@ class SaidModel(_Part):
     value: float = Field(
         allow_inf_nan=False, description="ratings 0 to 100; states and events over 0 = long, 0 or under = out"
     )
-    as_of: AwareDatetime | None = Field(None, description="what instant it describes; issued_at where left out")
+    as_of: Instant | None = Field(None, description="what instant it describes; issued_at where left out")
     price: float | None = Field(None, gt=0, allow_inf_nan=False, description="price when it was issued")
 
 
@@ -53,7 +69,7 @@ class MessageModel(_Part):
     type: Literal["rating", "state", "event"] = Field(
         description="rating and state are levels, good until something newer; an event is a moment and expires"
     )
-    issued_at: AwareDatetime
+    issued_at: Instant
     ttl: str | None = Field(None, description="how long an event may be acted on, such as 15m")
     batch: BatchModel | None = None
     signals: list[SaidModel] = Field(min_length=1, max_length=5_000)
@@ -61,14 +77,21 @@ class MessageModel(_Part):
     @field_validator("ttl")
     @classmethod
     def _is_duration(cls, value: str | None) -> str | None:
-        if value is not None:
-            duration(value)
+        if value is not None and not 0 < duration(value) <= duration(LONGEST_TTL):
+            raise ValueError(f"over 0 and at most {LONGEST_TTL.days}d is wanted")
         return value
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a message."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **MessageModel.model_json_schema()}
+
+
+def parts_of_schema() -> dict[str, Any]:
+    """The same in parts by name, as an OpenAPI document keeps them; the message is `Message`."""
+    whole = MessageModel.model_json_schema(ref_template="#/components/schemas/{model}")
+    parts: dict[str, Any] = whole.pop("$defs", {})
+    return {**parts, "Message": whole}
 
 
 class Payloads:
@@ -99,13 +122,20 @@ class Payloads:
         payload, key_id, signature = (envelope.get(name) for name in ("payload", "key_id", "signature"))
         if not (isinstance(payload, str) and isinstance(key_id, str) and isinstance(signature, str)):
             raise PayloadError("malformed", "an envelope has payload, key_id and signature, all of them texts")
-        data = payload.encode()
+        data, given = _bytes(payload), _bytes(signature)
         if self._keys:
             secret = self._keys.get(key_id)
             wanted = hmac.new(secret or b"", data, sha256).hexdigest()
-            if secret is None or not hmac.compare_digest(wanted.encode(), signature.encode()):
+            if secret is None or not hmac.compare_digest(wanted.encode(), given):
                 raise PayloadError("unauthenticated", "the signature does not fit the payload under a key we know")
         return data
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise PayloadError("malformed", "an envelope has texts, and half a surrogate pair is none") from error
 
 
 def _json(body: bytes) -> object:
@@ -120,11 +150,8 @@ def _no_constant(text: str) -> object:
 
 
 def _notice(model: MessageModel) -> Notice:
-    issued = model.issued_at.astimezone(UTC)
-    said = tuple(
-        Said(one.asset, one.kind, one.value, issued if one.as_of is None else one.as_of.astimezone(UTC), one.price)
-        for one in model.signals
-    )
+    issued = model.issued_at
+    said = tuple(Said(one.asset, one.kind, one.value, one.as_of or issued, one.price) for one in model.signals)
     if len({(one.asset, one.kind) for one in said}) < len(said):
         raise PayloadError("malformed", "signals: one asset and kind is named twice")
     return Notice(
@@ -136,12 +163,14 @@ def _notice(model: MessageModel) -> Notice:
 
 def compose(
     *, source: str, kind: str, values: Mapping[str, float], type_: str, issued_at: datetime, id_: str | None = None,
-    ttl: timedelta | None = None, batch: tuple[str, int] | None = None, as_of: datetime | None = None,
+    ttl: timedelta | None = None, batch: tuple[str, int] | None = None, as_of: datetime | None = None, price: float | None = None,
 ) -> bytes:  # fmt: skip
     """A message as bytes; raises PayloadError where it would not be read."""
     rows: list[dict[str, object]] = [{"asset": asset, "kind": kind, "value": value} for asset, value in values.items()]
     if as_of is not None:
         rows = [{**row, "as_of": as_of.isoformat()} for row in rows]
+    if price is not None:
+        rows = [{**row, "price": price} for row in rows]
     message: dict[str, object] = {"version": 1, "source": source, "type": type_, "issued_at": issued_at.isoformat()}
     if id_ is not None:
         message["id"] = id_

@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlalchemy import Engine, Index, MetaData, create_engine, event, text
 from sqlmodel import Field, Session, SQLModel, select
 
+from trader.adapters.durable import make_folder
 from trader.adapters.journal_tables import Utc, utc_text
 from trader.core.observations import Observation
 
@@ -119,7 +120,7 @@ class RatingsStore:
     """A store in a file; raises StoreVersionError where a newer program wrote it."""
 
     def __init__(self, where: Path) -> None:
-        where.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(where.parent)
         self._engine = create_engine(f"sqlite:///{where}")
         event.listen(self._engine, "connect", _synced)
         self.where = where

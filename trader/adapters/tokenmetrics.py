@@ -239,7 +239,7 @@ class TokenMetrics:
         """The rows of an answer; raises the error that it is."""
         try:
             found = json.loads(said.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         text = self._told(found, said.body)
         if said.status == 429:

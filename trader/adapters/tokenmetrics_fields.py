@@ -282,9 +282,9 @@ def _when(value: object, name: str) -> datetime | None:
         raise ValueError(f"{name} = {value!r} is no instant")
     try:
         found = datetime.fromisoformat(value.strip())
-    except ValueError as error:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{name} = {value!r} is no instant") from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _data(value: object, name: str) -> list[object] | dict[str, object] | None:

@@ -64,6 +64,6 @@ def _read(text: str) -> tuple[str, int, float] | None:
     try:
         said = json.loads(text)
         name, token, price = str(said["cg_id"]), int(said["token_id"]), float(said["price_in_usd"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return None  # what nobody can read compares with nothing
     return (name, token, price) if 0 < price < float("inf") else None

@@ -26,6 +26,11 @@ MEXC_REFUSALS = frozenset(
 )  # fmt: skip
 LOOK_UP = frozenset({"REPEATED_CREATION", "DUPLICATE_REQUEST"})  # an order under this id is there, or was
 
+DEAD_KEY = {  # codes that say that the key does not work any more, or not from here: a person's matter, not the next attempt's
+    "gate": frozenset({"INVALID_SIGNATURE", "INVALID_KEY", "IP_FORBIDDEN", "READ_ONLY", "FORBIDDEN", "ACCOUNT_LOCKED"}),
+    "mexc": frozenset({"10072", "700002", "700006", "700007"}),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -47,7 +52,7 @@ def reply_of(venue: str, status: int, body: str) -> Reply:
     dialect = DIALECTS[venue]
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Unclear(f"HTTP {status} with a body that is no JSON: {body[:60]!r}")
     if not isinstance(found, dict):
         return Unclear(f"HTTP {status} with {type(found).__name__} where an object belongs")

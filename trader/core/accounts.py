@@ -54,7 +54,9 @@ class Accounts:
         self.mounts: dict[str, Mount] = {}
         self._capital: dict[str, Decimal] = {}
         self._since: dict[str, datetime] = {}
-        self._marks: dict[str, Decimal] = {}
+        self._markets: dict[str, str] = {}
+        self._marks: dict[tuple[str, str], Decimal] = {}  # of a market and an asset
+        self._last: dict[str, Decimal] = {}  # of an asset, at whichever market it closed last
         self._totals: dict[tuple[str, str], Decimal] = {}
 
     def learn(self, fact: Fact) -> Moved | None:
@@ -62,8 +64,8 @@ class Accounts:
         match fact:
             case MountStarted():
                 self._start(fact)
-            case BarClosed(asset=asset, close=close):
-                self._marks[asset] = _exact(close)
+            case BarClosed(asset=asset, close=close, market=market):
+                self._marks[market, asset] = self._last[asset] = _exact(close)
             case Filled():
                 return self._fill(fact)
             case DustLeft(mount=name, asset=asset) if name in self.mounts:
@@ -76,22 +78,25 @@ class Accounts:
 
     def unpriced(self) -> list[str]:
         """Assets that were traded and have no close yet."""
-        return sorted({asset for one in self.mounts.values() for asset in one.ledger.holdings} - self._marks.keys())
+        return sorted({asset for one in self.mounts.values() for asset in one.ledger.holdings} - self._last.keys())
 
-    def values(self, at: datetime) -> list[Valued]:
-        """What each mount that had started by then is worth; none of one that holds what has no price yet."""
+    def values(self, at: datetime, market: str = "") -> list[Valued]:
+        """What each mount that had started by then is worth; none of one that holds what has no price yet, nor of one of another market."""
         found = []
         for name, mount in self.mounts.items():
+            own = self._markets.get(name, "")
             held = {asset: one for asset, one in mount.ledger.holdings.items() if one.quantity}
-            if at >= self._since[name] and held.keys() <= self._marks.keys():
+            hears = not market or not own or own == market
+            if hears and at >= self._since[name] and held.keys() <= self._last.keys():
                 cash = _exact(mount.ledger.total_cash())
-                worth = sum((_exact(one.quantity) * self._marks[asset] for asset, one in held.items()), ZERO)
+                marks = {asset: self._marks.get((own, asset), self._last[asset]) for asset in held}
+                worth = sum((_exact(one.quantity) * marks[asset] for asset, one in held.items()), ZERO)
                 found.append(Valued(at, name, cash, cash + worth))
         return found
 
     def _start(self, fact: MountStarted) -> None:
         """A start with another capital moves the cash by the difference; new markets join."""
-        capital = _exact(fact.capital)
+        capital, self._markets[fact.mount] = _exact(fact.capital), fact.market
         terms = {row[0]: [Terms(from_terms_row(row), "quote", exactly)] for row in fact.terms}
         mount = self.mounts.get(fact.mount)
         if mount is None:

@@ -6,7 +6,7 @@ only the instant of what it handles. Each change of the book is written as the r
 
 # long: one class around one state; its parts call each other within one decision
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from math import inf
 
@@ -25,7 +25,7 @@ from trader.core.book import (
     book_target,
     book_traded,
 )
-from trader.core.events import due, fire, handle, learn
+from trader.core.events import due, fire, handle, learn, rouse
 from trader.core.exits import PRICE_EXITS, Above, After, Below, Exit, is_due
 from trader.core.facts import (
     SIDES,
@@ -46,6 +46,7 @@ from trader.core.facts import (
     Still,
     StrategyFailed,
     TargetSet,
+    TimerDue,
     TimerSet,
     Woken,
     fact_of,
@@ -55,7 +56,8 @@ from trader.core.feed import Feed
 from trader.core.instants import from_ns, to_ns
 from trader.core.instruments import Converter, Number, Terms
 from trader.core.orders import CLOSED, FLYING, PART, Order
-from trader.core.risk import Denied, Facing, Gate
+from trader.core.records import MountStarted
+from trader.core.risk import Denied, Facing, Gate, Limits
 from trader.core.routing import buy_at
 from trader.core.sizing import Missing, check, missing, spending
 from trader.core.strategy import NOTHING, STILL, Decision, Quote, Target, Units, Unknown, Wake
@@ -66,6 +68,7 @@ IN_FLIGHT = "in_flight"
 EXIT_WORDS = {one: f"exit {one.__name__}" for one in (*PRICE_EXITS, After, Below, Above)}
 
 Dealer = Callable[[str, Terms, Missing, str, int], bool]
+Rebalancer = Callable[[Sequence[str], Decision, View], bool]
 
 
 class Engine:
@@ -73,7 +76,7 @@ class Engine:
 
     STATE = ("periods", "noted", "deferred", "exits_seen")
     __slots__ = (
-        "dealer", "deferred", "exits_seen", "failure", "gate", "is_alone", "market", "mount", "noted", "number", "periods", "record", "sound", "strategy",
+        "dealer", "deferred", "exits_seen", "failure", "gate", "is_alone", "market", "mount", "noted", "number", "periods", "rebalance", "record", "sound", "strategy",
         "unknown_held", "wants",
     )  # fmt: skip
 
@@ -90,6 +93,7 @@ class Engine:
         self.unknown_held = 0
         self.exits_seen = False  # whether any target had exits
         self.dealer: Dealer | None = None  # of a driver whose venue may fill at the very instant of a decision
+        self.rebalance: Rebalancer | None = None  # the same for decisions about several assets
         self.sound: object = None  # the size that was checked last: frozen, so it need not be checked again
         self.noted: list[str] = []  # causes of the next wake that came between two
         self.deferred: set[str] = set()  # assets whose decision waits until an order of theirs is known
@@ -115,15 +119,39 @@ class Engine:
         if not isinstance(self.market, Feed):
             raise ValueError("this engine reads a tape; an engine that is told facts needs a Feed as its market")
         begin = len(self.record)
-        means(self, self.market, facts)
+        means(self, self.market, self._concerning(self.market, facts))
         return [fact_of(row) for row in in_full(self.record[begin:])]
+
+    def _concerning(self, feed: Feed, facts: Sequence[Fact]) -> list[Fact]:
+        """What of the facts concerns this mount: its universe, its market, its timers."""
+        of_all = [
+            feed.concerning(fact) for fact in facts if not isinstance(fact, TimerDue) or fact.mount == self.mount.name
+        ]
+        return [fact for fact in of_all if fact is not None]
 
     def learn(self, *facts: Fact) -> list[Fact]:
         """Take in what a venue or an operator made of orders and states; returns what follows from it at once."""
         begin = len(self.record)
         for fact in facts:
+            if isinstance(fact, MountStarted) and isinstance(self.market, Feed) and fact.mount == self.mount.name:
+                self.market.shut = {asset for asset, _ in fact.shut}
             learn(self, fact)
         return [fact_of(row) for row in in_full(self.record[begin:])]
+
+    def rehearse(self, at_ns: int) -> list[Fact]:
+        """What would follow if all that is known had just become known; for an engine that is thrown away afterwards."""
+        return self._told(lambda engine, feed, _: rouse(engine, feed, at_ns), ())
+
+    def reconfigure(self, strategy: Strategy, limits: Limits | None, terms: Mapping[str, Sequence[Terms]]) -> None:
+        """Go on with another strategy, other limits and costs: what is held, aimed at, armed, counted and remembered stays."""
+        self.strategy, self.wants, self.sound = strategy, strategy.wants, None
+        self.mount.terms = dict(terms)
+        if limits is None:
+            self.gate = None
+        elif self.gate is None:
+            self.gate = Gate(limits)
+        else:
+            self.gate.limits = limits
 
     def restate(self, asset: str, at_ns: int) -> None:
         """Carry out the standing target of an asset anew; without one, leave it."""
@@ -140,7 +168,7 @@ class Engine:
             raise ValueError("this engine reads a tape; an engine that is told facts needs a Feed as its market")
         learnt = []
         for bar in bars:
-            if self.market.learn_bar(bar):
+            if self.market.concerning(bar) is not None and self.market.learn_bar(bar):
                 self.market.seek(to_ns(bar.at))
                 book_bar(self.mount, bar.asset, self.number(bar.high))
                 learnt.append(bar)
@@ -157,7 +185,8 @@ class Engine:
 
     def due(self) -> datetime | None:
         """When the engine next wants a TimerDue."""
-        at_ns = due(self.mount, self.wants, self.market.now_ns)
+        shut = self.market.shut if isinstance(self.market, Feed) else ()
+        at_ns = due(self.mount, self.wants, self.market.now_ns, shut)
         return None if at_ns is None else from_ns(at_ns)
 
     def decide(self, view: View, at_ns: int, later: Iterator[int] = iter(())) -> Decision | None:  # noqa: B008  # empty
@@ -213,9 +242,12 @@ class Engine:
         if decision.remembers or decision.timers:
             self._keep(decision, at_ns)
         closes_others = decision.closes_others
+        leaving = self._others(decision, view) if closes_others else ()
+        if self.rebalance is not None and not mount.orders and self.rebalance(leaving, decision, view):
+            return
         self.is_alone = len(targets) == 1 and not closes_others and not mount.orders
-        if closes_others:
-            self._close_others(decision, view, at_ns)
+        for asset in leaving:
+            self.state(asset, NOTHING, at_ns, view)
         for asset, wish in targets.items():
             target = wish if isinstance(wish, Target) else Target(wish) if wish else NOTHING
             self.state(asset, target, at_ns, view)
@@ -229,33 +261,39 @@ class Engine:
             mount.timers.add(to_ns(timer))
             self.record.append((TimerSet, at_ns, mount.name, timer))
 
-    def _close_others(self, decision: Decision, view: View, at_ns: int) -> None:
+    def _others(self, decision: Decision, view: View) -> Sequence[str]:
+        """What a decision that closes all others closes; what is unknown stays where it says so."""
         mount = self.mount
         holdings, targets = mount.ledger.holdings, decision.targets
         others = [a for a in mount.ledger.held if a not in targets and not holdings[a].is_flat]
         others += [a for a in mount.orders if a not in decision.targets and mount.held(a) is None]
+        if not self.wants.ratings:
+            return others
+        leaving = []
         for asset in others:
-            if self.wants.ratings and not view.knows(asset):
+            if not view.knows(asset):
                 self.unknown_held += mount.held(asset) is not None
                 if decision.unknown is Unknown.HOLD:
                     continue
-            self.state(asset, NOTHING, at_ns, view)
+            leaving.append(asset)
+        return leaving
 
     # long: one order of questions, each of which ends the matter
     def state(self, asset: str, target: Target, at_ns: int, view: View) -> None:
         """Carry out one target: note it, and place the order for what is missing of it."""
         mount = self.mount
         if mount.exiting and asset in mount.exiting:
-            self._refuse(asset, "exiting", at_ns)
+            self.refuse(asset, "exiting", at_ns)
             return
         mark = self.market.price(asset)
         if mark is None:
-            self._refuse(asset, "no_price", at_ns)
+            is_shut = isinstance(self.market, Feed) and asset in self.market.shut
+            self.refuse(asset, "shut" if is_shut else "no_price", at_ns)
             return
         working, size = mount.orders.get(asset) if mount.orders else None, target.size
         if working is not None and working.state in FLYING:
             self._note_target(asset, target if size else NOTHING, at_ns)
-            self._refuse(asset, IN_FLIGHT, at_ns)
+            self.refuse(asset, IN_FLIGHT, at_ns)
             self.deferred.add(asset)
             return
         holding = mount.ledger.holdings.get(asset)
@@ -296,10 +334,10 @@ class Engine:
             if leaves and order in {"lot", "minimum"}:
                 self._leave_dust(asset, at_ns)
             elif order in {"lot", "minimum", "cash"}:
-                self._refuse(asset, order, at_ns)
+                self.refuse(asset, order, at_ns)
             book_lapse(mount, asset)
         elif mount.halted and order.side > 0 and (self.gate is None or not self.gate.latched):
-            self._refuse(asset, "halted", at_ns)
+            self.refuse(asset, "halted", at_ns)
             book_lapse(mount, asset)
         elif self.gate is None:
             why = why or ("leave" if leaves else "target")
@@ -335,15 +373,15 @@ class Engine:
                 Facing(at_ns, equity, held_value, gross, len(mount.orders), self.market.mark_age_ns(asset), mark, None),
             )
             if isinstance(verdict, Denied):
-                self._refuse(asset, verdict.rule, at_ns, wanted=value)
+                self.refuse(asset, verdict.rule, at_ns, wanted=value)
                 return False
             if verdict.cut_by is not None:
-                self._refuse(asset, verdict.cut_by, at_ns, wanted=value, allowed=verdict.amount)
+                self.refuse(asset, verdict.cut_by, at_ns, wanted=value, allowed=verdict.amount)
                 amount = self.number(verdict.amount)
                 quantity = None if order.quantity is None else terms.lots(amount / mark)
                 least = mount.ledger.zero if terms.min_notional is None else terms.min_notional
                 if quantity == 0 or amount < least:
-                    self._refuse(asset, "minimum", at_ns)
+                    self.refuse(asset, "minimum", at_ns)
                     return False
                 order = Missing(1, quantity, None if order.quantity is not None else amount)
         gate.count(at_ns)
@@ -360,9 +398,10 @@ class Engine:
             mount.exiting[asset] = number
         return placed
 
-    def _refuse(
+    def refuse(
         self, asset: str, rule: str, at_ns: int, *, wanted: Number | None = None, allowed: Number | None = None
     ) -> None:
+        """Note that something about an asset is not done, by which rule, and what it let through."""
         zero = self.mount.ledger.zero
         self.record.append((Refused, at_ns, self.mount.name, asset, rule, wanted or zero, allowed or zero))
 

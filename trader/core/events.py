@@ -4,7 +4,7 @@ Live, paper and a plain bar-by-bar driver tell the engine facts through here; a 
 and calls the same engine. What wakes a strategy is the letter of docs/rules.md, 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from trader.core.book import Book, Mount, book_bar
@@ -40,6 +40,7 @@ class Acts(Protocol):
     def decided_exits(self, asset: str, at_ns: int, *, new: dict[str, float]) -> bool: ...
     def close(self, order: Order, reason: str, at_ns: int, *, lapses: bool = True) -> None: ...
     def restate(self, asset: str, at_ns: int) -> None: ...
+    def refuse(self, asset: str, rule: str, at_ns: int) -> None: ...
 
 
 def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
@@ -65,7 +66,7 @@ def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
             if signal.asset in fresh:
                 new.setdefault(signal.asset, {})[signal.kind] = signal.value
     for asset in sorted(engine.mount.ledger.holdings):
-        if engine.decided_exits(asset, at_ns, new=new.get(asset, {})):
+        if asset not in feed.shut and engine.decided_exits(asset, at_ns, new=new.get(asset, {})):
             _note(engine, "exit", engine.wants.on_exit)
     causes += engine.noted
     engine.noted.clear()
@@ -83,10 +84,33 @@ def handle(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
         causes += ["timer"] if timer in engine.mount.timers else []
         causes += ["every"] if _is_clock(engine.wants, timer) else []
         engine.mount.timers.discard(timer)
+    for asset in sorted(assets & feed.shut):
+        engine.refuse(asset, "shut", at_ns)  # said of it in vain: nobody is woken about what cannot be traded
     if causes:
-        named = sorted(assets & set(feed.names))
+        named = sorted((assets - feed.shut) & set(feed.names))
         wake = Wake(tuple(dict.fromkeys(causes)), list(range(len(named))), named)
         engine.decide(WitnessedView(feed, engine.mount, engine.wants, at_ns, wake), at_ns)
+
+
+def rouse(engine: Acts, feed: Feed, at_ns: int) -> None:
+    """Wake the strategy as if all that is known had just become known: for rehearsing, never for trading."""
+    feed.seek(at_ns)
+    wants, causes, assets = engine.wants, list[str](), set[str]()
+    if wants.every is not None or not wants.conditions:
+        named = [*(f"rating:{kind}" for kind in wants.ratings), *(f"signal:{kind}" for kind in wants.signals)]
+        causes += ["every"] if wants.every is not None else [*named, *(["bar"] if wants.bars else [])]
+        assets.update(feed.shown())
+    for asset in feed.shown():
+        held = asset in engine.mount.targets
+        side = ("when_held", wants.when_held) if held else ("when_flat", wants.when_flat)
+        for name, condition in (side, ("when", wants.when)):
+            if condition is not None and feed.holds(condition, asset, wants.max_age_ns):
+                causes += [name] if name not in causes else []
+                assets.add(asset)
+    if causes:
+        wanted = sorted(assets)
+        wake = Wake(tuple(causes), list(range(len(wanted))), wanted)
+        engine.decide(WitnessedView(feed, engine.mount, wants, at_ns, wake), at_ns)
 
 
 def fire(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
@@ -98,8 +122,8 @@ def fire(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
             _exits_at(engine, fact)
 
 
-def due(mount: Mount, wants: Wants, now_ns: int) -> int | None:
-    """The next instant at which a TimerDue is wanted: timers, and after `now_ns` `every` with `at`, and `After`."""
+def due(mount: Mount, wants: Wants, now_ns: int, shut: Collection[str] = ()) -> int | None:
+    """The next instant at which a TimerDue is wanted: timers, and after `now_ns` `every` with `at`, and `After` of what can be sold."""
     times = list(mount.timers)
     if wants.every is not None and wants.at is not None:
         period = duration(wants.every)
@@ -107,7 +131,7 @@ def due(mount: Mount, wants: Wants, now_ns: int) -> int | None:
         times.append(((now_ns - shift) // period + 1) * period + shift)
     for asset, target in mount.targets.items():
         holding = mount.held(asset)
-        if holding is not None:
+        if holding is not None and asset not in shut:
             begin = holding.opened_ns
             times += [max(begin + duration(e.time), now_ns + 1) for e in target.exits if isinstance(e, After)]
     return min(times, default=None)

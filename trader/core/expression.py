@@ -42,7 +42,7 @@ class Column:
 
     def __post_init__(self) -> None:
         whole = (self.op, self.inputs, self.kind, self.n, self.number, self.seeded, self.condition)
-        object.__setattr__(self, "_hash", hash(whole))
+        object.__setattr__(self, "_hash", hash(whole))  # sim-ok: for `__hash__` alone
 
     def __hash__(self) -> int:
         return self._hash  # columns are looked up by value in hot places, so the tree is hashed once
@@ -103,7 +103,8 @@ class Column:
         return _arithmetic("/", other, self)
 
     def __neg__(self) -> "Column":
-        return _arithmetic("*", -1.0, self)
+        is_minus = self.op == "*" and self.inputs[0] == number(-1.0)
+        return self.inputs[1] if is_minus else _arithmetic("*", -1.0, self)  # twice is not at all, however often
 
     def __gt__(self, other: "Column | float") -> "Condition":
         return _compare(">", self, other)
@@ -152,7 +153,7 @@ class Condition:
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", hash((self.op, self.columns, self.parts)))
+        object.__setattr__(self, "_hash", hash((self.op, self.columns, self.parts)))  # sim-ok: for `__hash__` alone
 
     def __hash__(self) -> int:
         return self._hash

@@ -16,6 +16,7 @@ from trader.core.records import (
     BaselineSet,
     BatchClosed,
     CommandTaken,
+    ConfigApplied,
     DiscrepancySeen,
     EpochTaken,
     ForeignSeen,
@@ -51,6 +52,7 @@ class BarClosed:
     low: float
     close: float
     volume: float
+    market: str = ""  # whose bars, and how long ones, where several are heard; empty = everybody's, and in a replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class PriceSeen:
     at: datetime
     asset: str
     price: float
+    market: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +333,7 @@ Fact = (
     SignalsKnown | BarClosed | PriceSeen | TimerDue | Decided | StrategyFailed | TargetSet | OrderPlaced | OrderSending
     | OrderAccepted | OrderUnknown | OrderAbsent | OrderStuck | AttemptEnded | ZombieSeen | CancelAsked | OrderClosed | OrderCut | Filled
     | ExitHit | DustLeft | Refused | MemoKept | TimerSet | Halted | Resumed | SignalReceived | SignalClosed | BatchClosed | PastTaught | MountStarted | AccountCompared | BalanceSeen
-    | BaselineSet | DiscrepancySeen | ForeignSeen | LinkChanged | EpochTaken | StateChanged | CommandTaken
+    | BaselineSet | DiscrepancySeen | ForeignSeen | LinkChanged | EpochTaken | StateChanged | CommandTaken | ConfigApplied
 )  # fmt: skip
 Row = tuple[object, ...]
 SIDES = {1: "buy", -1: "sell"}
@@ -348,15 +351,28 @@ class Dealt:
     """Heads a short row: an order that was placed, filled whole and closed at one instant, which stands for three facts."""
 
 
+class Many:
+    """Heads a short row: many short rows at once, made when somebody asks for them."""
+
+
 def fact_of(row: Row) -> Fact:
     """The fact that a row stands for."""
     cls, at, *fields = row
     return cls(from_ns(at), *fields)  # type: ignore[operator,arg-type,no-any-return]  # rows are (class, ns, *fields)
 
 
+def each(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, short ones too, with those that stand for many made."""
+    for row in rows:
+        if row[0] is Many:
+            yield from row[1]()  # type: ignore[operator]
+        else:
+            yield row
+
+
 def in_full(rows: Iterable[Row]) -> Iterator[Row]:
     """The rows with short ones written out: one row per fact."""
-    for row in rows:
+    for row in each(rows):
         if row[0] is Woken:
             _, at, mount, wake, decision = row
             yield Decided, at, mount, wake.causes, decision.why  # type: ignore[attr-defined]

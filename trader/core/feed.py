@@ -5,17 +5,18 @@ told it cannot know. It keeps a bounded past: the longest look-back that anybody
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.core.conditions import BarColumns, Column, Condition, Series, newest
-from trader.core.facts import BarClosed, SignalsKnown
+from trader.core.facts import BarClosed, Fact, PriceSeen, SignalsKnown
 from trader.core.history import LONG_AGO, Floats, Instants
 from trader.core.instants import from_ns, to_ns
 from trader.core.instruments import Converter, Number
-from trader.core.signals import Signal
+from trader.core.signals import MARKET, Signal
 from trader.core.view import Bars
 
 Datum = tuple[int, int, float]  # known_at, as_of, value
@@ -23,16 +24,21 @@ BarRow = tuple[int, float, float, float, float, float]
 
 
 class Feed:
-    """Everything learnt about the assets of a universe; `keep` is how many bars and data of each are kept."""
+    """Everything learnt about the assets of a universe; `keep` is how many bars and data of each are kept.
 
-    STATE = ("now_ns", "delisted", "_bars", "_data")
+    market: whose bars and prices concern it; empty = all that are told.
+    """
 
-    def __init__(self, names: Sequence[str], number: Converter, keep: int = 1_000) -> None:
+    STATE = ("now_ns", "delisted", "shut", "_bars", "_data")
+
+    def __init__(self, names: Sequence[str], number: Converter, keep: int = 1_000, market: str = "") -> None:
         self.names = sorted(names)
         self.index = {name: i for i, name in enumerate(self.names)}
         self.number: Callable[[float], Number] = number
         self.now_ns = LONG_AGO
         self.delisted: set[str] = set()
+        self.market = market
+        self.shut: set[str] = set()  # assets of whose market a start said that it cannot be traded
         self._keep = keep
         self._bars: dict[str, list[BarRow]] = {name: [] for name in self.names}
         self._data: dict[tuple[str, str, str], list[Datum]] = {}  # (group, kind, asset)
@@ -40,6 +46,18 @@ class Feed:
     def seek(self, now_ns: int) -> None:
         """Note the instant that is being handled."""
         self.now_ns = max(self.now_ns, now_ns)
+
+    def concerning(self, fact: Fact) -> Fact | None:
+        """What of a bar, a price or a publication concerns this universe, None where nothing does; others pass as they are."""
+        if isinstance(fact, SignalsKnown):
+            ours = tuple([one for one in fact.signals if one.asset in self.index or one.asset == MARKET])
+            if len(ours) == len(fact.signals):
+                return fact
+            return replace(fact, signals=ours) if ours else None
+        if isinstance(fact, BarClosed | PriceSeen):
+            is_heard = not fact.market or not self.market or fact.market == self.market
+            return fact if is_heard and fact.asset in self.index else None
+        return fact
 
     def is_newer(self, bar: BarClosed) -> bool:
         """Whether the bar is of the universe and newer than the last one learnt."""
@@ -76,8 +94,8 @@ class Feed:
         return {asset: from_ns(rows[-1][0]) for asset, rows in self._bars.items() if rows}
 
     def is_tradable(self, asset: str) -> bool:
-        """Whether the asset is of the universe, has a closed bar, and is not delisted."""
-        return bool(self._bars.get(asset)) and asset not in self.delisted
+        """Whether the asset is of the universe, has a closed bar, is not delisted, and its market is not shut."""
+        return bool(self._bars.get(asset)) and asset not in self.delisted and asset not in self.shut
 
     def tradable(self) -> NDArray[np.bool_]:
         """The same for all assets, in the order of names."""

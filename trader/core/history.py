@@ -26,14 +26,13 @@ Reading = tuple[Callable[[int], float], Column | None, str, int]  # a column's v
 class _State:
     """The newest values of one kind, moved forward with the cursor."""
 
-    __slots__ = ("as_of", "at", "known", "now_ns", "rows", "values")
+    __slots__ = ("as_of", "at", "now_ns", "rows", "values")
 
     def __init__(self, rows: Arrivals, count: int) -> None:
         self.rows = rows
         self.at, self.now_ns = 0, LONG_AGO
         self.values = np.full(count, np.nan)
         self.as_of = np.full(count, LONG_AGO)
-        self.known = np.full(count, LONG_AGO)
 
     def advance(self, now_ns: int) -> None:
         if now_ns == self.now_ns:
@@ -44,7 +43,6 @@ class _State:
             who = rows.asset[self.at : upto]
             self.values[who] = rows.value[self.at : upto]
             self.as_of[who] = rows.as_of_ns[self.at : upto]
-            self.known[who] = rows.known_ns[self.at : upto]
             self.at = upto
 
 
@@ -52,7 +50,7 @@ class History:
     """A cursor over a panel: what is known at `now_ns`. The last bar closed then is `bar`."""
 
     __slots__ = (
-        "_all_listed", "_columns", "_dense", "_first", "_is_plain", "_last", "_marks", "_names", "_read", "_states", "_told", "bar", "delisted", "index", "is_close",
+        "_all_listed", "_columns", "_dense", "_first", "_is_plain", "_last", "_marks", "_names", "_rated", "_read", "_states", "_told", "bar", "delisted", "index", "is_close",
         "names", "now_ns", "number", "panel",
     )  # fmt: skip
 
@@ -70,7 +68,8 @@ class History:
         self._first, self._last, self._dense = panel.spans()
         self.delisted: set[str] = set()
         self._marks = panel.readers["close"]
-        self._told: dict[tuple[str, int], Told] = {}
+        self._told: dict[tuple[str, str, int], Told] = {}
+        self._rated: tuple[str, str, Told] = "", "", ([], [], [])  # the same for a rating
         self._all_listed, self._names = max(self._first), tuple(panel.names)
         # one place more than names: data about the market as a whole
         self._states = {
@@ -102,7 +101,7 @@ class History:
     def tradable(self) -> NDArray[np.bool_]:
         """The same for all assets, in the order of names."""
         shown = self._listed() <= self.bar
-        for asset in self.delisted:
+        for asset in self.delisted:  # sim-ok: each sets a flag of its own
             shown[self.index[asset]] = False
         return shown
 
@@ -151,19 +150,28 @@ class History:
 
     def rating(self, kind: str, asset: str) -> tuple[float, int] | None:
         """The newest value of one asset and its as_of; None where nothing is known."""
-        at = self.index.get(asset)
-        if at is None:
-            return None
         state = self._states.get(("ratings", kind))
         if state is not None and state.now_ns == self.now_ns:  # all were asked for at this instant
+            at = self.index.get(asset)
+            if at is None:
+                return None
             as_of = state.as_of.item(at)
             return (state.values.item(at), as_of) if as_of > LONG_AGO else None
-        told = self._told.get((kind, at))
-        if told is None:
-            told = self._told[kind, at] = self.panel.told(kind, at)
-        known, dates, values_ = told
+        last = self._rated
+        if kind != last[0] or asset != last[1]:
+            at = self.index.get(asset)
+            if at is None:
+                return None
+            self._rated = last = kind, asset, self._of("ratings", kind, at)
+        known, dates, values_ = last[2]
         newest = bisect_right(known, self.now_ns) - 1
         return (values_[newest], dates[newest]) if newest >= 0 else None
+
+    def _of(self, group: str, kind: str, at: int) -> Told:
+        told = self._told.get((group, kind, at))
+        if told is None:
+            told = self._told[group, kind, at] = self.panel.told(group, kind, at)
+        return told
 
     def _newest(self, group: str, kind: str) -> tuple[Floats, Instants]:
         state = self._states.get((group, kind))
@@ -177,14 +185,12 @@ class History:
         at = self.index.get(asset, len(self.names))
         best: Signal | None = None
         for kind in kinds:
-            state = self._states.get(("signals", kind))
-            if state is None:
+            if ("signals", kind) not in self._states:
                 continue
-            state.advance(self.now_ns)
-            as_of = int(state.as_of[at])
-            if as_of > LONG_AGO and (best is None or from_ns(as_of) > best.as_of):
-                value, known = float(state.values[at]), from_ns(int(state.known[at]))
-                best = Signal(asset, kind, value, from_ns(as_of), known)
+            known, dates, values = self._of("signals", kind, at)
+            newest = bisect_right(known, self.now_ns) - 1
+            if newest >= 0 and (best is None or from_ns(dates[newest]) > best.as_of):
+                best = Signal(asset, kind, values[newest], from_ns(dates[newest]), from_ns(known[newest]))
         return best
 
     def bars(self, asset: str, most: int) -> Bars:
@@ -203,13 +209,14 @@ class History:
         """A column's value now, NaN when unknown; at closes it is read from a column computed once per panel."""
         if not self.is_close:
             return newest(column, self.panel.series(self.index[asset]), max_age_ns, self.now_ns)
-        last = self._read
-        if column is not last[1] or asset is not last[2] or max_age_ns != last[3]:
+        read, last, whose, age = self._read
+        if column is not last or asset is not whose or max_age_ns != age:
             # hashing a column costs more than reading it; one that is kept keeps its id
-            key = (id(column), asset, max_age_ns)
+            key = (id(column), asset, max_age_ns)  # sim-ok: the name of a column in a memory, never its order
             kept = self._columns.get(key)
             if kept is None:
                 read = self.panel.column(column, self.index[asset], max_age_ns).item
                 kept = self._columns[key] = (read, column, asset, max_age_ns)
-            self._read = last = kept
-        return last[0](self.bar)
+            self._read = kept
+            read = kept[0]
+        return read(self.bar)

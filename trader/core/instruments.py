@@ -61,14 +61,17 @@ def from_terms_row(row: tuple[str, ...]) -> Instrument:
 
 
 class Step:
-    """A lot or a tick: rounds to whole multiples; a quotient within 1e-9 of the next multiple counts as it."""
+    """A lot or a tick: rounds to whole multiples; a quotient within 1e-9 of the next multiple counts as it.
 
-    __slots__ = ("_ahead", "_one", "_per", "size")
+    per: how many of it make one, None where that is no whole number.
+    """
+
+    __slots__ = ("_ahead", "_one", "per", "size")
 
     def __init__(self, size: float, number: Converter) -> None:
         self.size = number(size)
         per = Decimal(1) / Decimal(repr(float(size)))
-        self._per = number(float(per)) if per == per.to_integral_value() else None
+        self.per = number(float(per)) if per == per.to_integral_value() else None
         self._ahead, self._one = number(1e-9), number(1 + 1e-12)
 
     def floor(self, value: Number) -> Number:
@@ -82,7 +85,7 @@ class Step:
         return self._of(whole if count - whole <= max(self._ahead, count * (self._one - 1)) else whole + 1)
 
     def _of(self, count: int) -> Number:
-        return self.size * count if self._per is None else count / self._per
+        return self.size * count if self.per is None else count / self.per
 
 
 class Terms:

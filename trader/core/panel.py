@@ -81,11 +81,11 @@ class Panel:
         self.caches.clear()
         self.caches.update(kept)
 
-    def told(self, kind: str, asset: int) -> Told:
-        """One asset's ratings of a kind as lists, for looking up single ones; made once."""
-        key = ("told", kind, asset)
+    def told(self, group: str, kind: str, asset: int) -> Told:
+        """One asset's ratings or signals of a kind as lists, for looking up single ones; made once."""
+        key = ("told", group, kind, asset)
         if key not in self.caches:
-            rows = self.ratings.get(kind)
+            rows = (self.ratings if group == "ratings" else self.signals).get(kind)
             parts = () if rows is None else datums(rows, asset)
             self.caches[key] = tuple(part.tolist() for part in parts) or ([], [], [])
         return self.caches[key]  # type: ignore[return-value]

@@ -57,11 +57,8 @@ class _Reader:
                 return build.number(value)
             case ast.Name(id=name):
                 return self.price(node, name)
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                column = self.column(operand)
-                return build.number(-column.number) if column.op == "number" else -column
-            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-                return self.column(operand)
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
+                return self.signed(node)
             case ast.UnaryOp(op=ast.Not() | ast.Invert(), operand=operand):
                 return ~self.condition(operand)
             case ast.BinOp():
@@ -86,6 +83,17 @@ class _Reader:
         if isinstance(found, Condition):
             return found
         raise self.fail(node, f"is a column where a condition is needed, such as {found} > 0")
+
+    def signed(self, node: ast.expr) -> Column:
+        """Any number of signs before a column: two minus signs are none."""
+        is_minus = False
+        while isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+            is_minus ^= isinstance(node.op, ast.USub)
+            node = node.operand
+        column = self.column(node)
+        if not is_minus:
+            return column
+        return build.number(-column.number) if column.op == "number" else -column
 
     def price(self, node: ast.expr, name: str) -> Column:
         if name in PRICES:

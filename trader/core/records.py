@@ -55,7 +55,8 @@ class PastTaught:
 class MountStarted:
     """A process set a strategy to work: its text, the capital, and the terms of each market as texts.
 
-    A row of terms is asset, venue, symbol, tick, lot, least notional, how a buy's fee is taken; empty = none.
+    A row of terms is asset, venue, symbol, tick, lot, least notional, how a buy's fee is taken; empty = none. shut: assets whose
+    market cannot be traded now, each with why; their terms are those of an earlier start.
     """
 
     at: datetime
@@ -63,6 +64,22 @@ class MountStarted:
     strategy: str
     capital: Number
     terms: tuple[tuple[str, ...], ...]
+    market: str = ""  # whose bars and prices it hears: its account and the length of its bars
+    shut: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigApplied:
+    """From here on a configuration counts: the hash of its effective values, the values as JSON with secrets masked, how they differ from
+    those before, key by key, and what brought it about: a start, or somebody who applied it while the bot ran.
+    """
+
+    at: datetime
+    mount: str
+    hash: str
+    values: str
+    changes: tuple[str, ...]
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +102,7 @@ class BaselineSet:
     asset: str
     total: Number
     why: str
+    account: str = ""  # empty = that of a run with one
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +114,7 @@ class DiscrepancySeen:
     asset: str
     expected: Number
     seen: Number
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +124,7 @@ class AccountCompared:
     at: datetime
     venue: str
     until_ms: int
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +137,7 @@ class ForeignSeen:
     venue_order: str
     client_id: str
     kind: str
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +161,7 @@ class EpochTaken:
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The trading state of everything (`scope` empty) or of a venue: active, reducing, halted, recovering, killed."""
+    """The trading state of everything (`scope` empty) or of a mount: active, reducing, halted, recovering, killed."""
 
     at: datetime
     scope: str
@@ -150,9 +171,10 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True)
 class CommandTaken:
-    """An operator's command, once per key."""
+    """An operator's command, once per key: to everything (`scope` empty) or to a mount."""
 
     at: datetime
     key: str
     command: str
     argument: str
+    scope: str = ""

@@ -23,6 +23,7 @@ from trader.core.facts import (
 )
 from trader.core.feed import Feed
 from trader.core.instants import DAY, duration, to_ns
+from trader.core.records import MountStarted
 from trader.core.view import View
 
 
@@ -33,8 +34,9 @@ def fold(engine: Engine, facts: Iterable[Fact]) -> None:
         raise ValueError("this engine reads a tape; only one with a Feed can be folded")
     mount = engine.mount
     book = Book({mount.name: mount}, engine.number)
-    for fact in facts:
-        if getattr(fact, "mount", mount.name) != mount.name:
+    for told in facts:
+        fact = feed.concerning(told) if getattr(told, "mount", mount.name) == mount.name else None
+        if fact is None:
             continue
         if isinstance(fact, BarClosed | SignalsKnown | PriceSeen | TimerDue | Decided):
             feed.seek(to_ns(fact.at))  # as the engine did; what orders and the process say carries other clocks
@@ -64,6 +66,8 @@ def fold(engine: Engine, facts: Iterable[Fact]) -> None:
             case OrderClosed():
                 engine.deferred.discard(fact.asset)
                 book.apply(fact)
+            case MountStarted(shut=shut):
+                feed.shut = {asset for asset, _ in shut}
             case Resumed():
                 if engine.gate is not None:
                     engine.gate.resume()

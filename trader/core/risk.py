@@ -122,7 +122,7 @@ class Gate:
         ]
         cut_by, allowed = None, float(value)
         for name, most in room:
-            if most is not None and most < allowed:
+            if most is not None and max(most, 0.0) < allowed:
                 cut_by, allowed = name, max(most, 0.0)
         if cut_by is None:
             return Approved(value)

@@ -47,7 +47,7 @@ class Coder:
             if {name: tuple(one) for name, one in found.items()} != {name: one.STATE for name, one in parts.items()}:
                 raise StateError("the parts are not those that were captured")
             read = {name: {key: self._read(value) for key, value in one.items()} for name, one in found.items()}
-        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
             raise StateError(f"no state: {error}") from error
         for name, values in read.items():
             for key, value in values.items():

@@ -26,6 +26,7 @@ class Unknown(Enum):
 
 
 LEAVE, HOLD = Unknown.LEAVE, Unknown.HOLD
+_tuple = tuple.__new__
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Decision(NamedTuple):
     @classmethod
     def change(cls, targets: Mapping[str, Target | float | Quote | Units], why: str = "") -> Self:
         """State these targets; all others stand. A size of 0 leaves."""
-        return tuple.__new__(cls, (targets, False, LEAVE, (), None, False, why))  # quicker than cls(...), and hot
+        return _tuple(cls, (targets, False, LEAVE, (), None, False, why))  # quicker than cls(...), and hot
 
     @classmethod
     def exactly(
@@ -151,7 +152,10 @@ class Wake:
         if name != "assets":
             raise AttributeError(name)
         names = self._names
-        self.assets = found = tuple([names[number] for number in self._numbers])
+        numbers = self._numbers
+        if len(numbers) > 1:
+            numbers = sorted(set(numbers))
+        self.assets = found = tuple([names[number] for number in numbers])
         return found
 
     def __repr__(self) -> str:

@@ -158,7 +158,7 @@ class Exchange:
         for part in (self.fees, self.street):
             for asset, amount in part.items():
                 sums[asset] = sums.get(asset, ZERO) + amount
-        off = {a: sums.get(a, ZERO) - self.deposited.get(a, ZERO) for a in {*sums, *self.deposited}}
+        off = {a: sums.get(a, ZERO) - self.deposited.get(a, ZERO) for a in sorted({*sums, *self.deposited})}
         return {asset: amount for asset, amount in off.items() if amount}
 
     # Prices

@@ -42,7 +42,7 @@ def caused(told: Sequence[Fact], followed: Sequence[Fact], wanted: Collection[st
     done: list[Fact] = []
     for fact in followed:
         if isinstance(fact, ExitHit):
-            hits[fact.asset] = f"exit:{fact.asset}:{fact.number}:{to_ns(fact.at)}"
+            hits[fact.asset] = exit_key(fact)
         if isinstance(fact, OrderPlaced):
             key = _message(heard, fact.asset, wanted) or other
             is_exit = fact.why.startswith("exit")
@@ -61,18 +61,29 @@ def _other(told: Sequence[Fact]) -> str:
     for fact in told:
         if isinstance(fact, CommandTaken):
             return f"command:{fact.key}"
-    for fact in told:
-        match fact:
-            case TimerDue(at=at, mount=mount):
-                return f"timer:{mount}:{to_ns(at)}"
-            case BarClosed(at=at):
-                return f"bar:{to_ns(at)}"
-            case AttemptEnded(order=order, attempt=attempt):
-                return f"remainder:{order}:{attempt}"
-            case OrderClosed(order=order):
-                return f"after:{order}"
-            case PriceSeen(at=at, asset=asset):
-                return f"price:{asset}:{to_ns(at)}"
-            case _:
-                pass
-    return f"at:{to_ns(told[0].at)}" if told else ""
+    found = next(filter(None, map(told_key, told)), "")
+    return found or (f"at:{to_ns(told[0].at)}" if told else "")
+
+
+def told_key(fact: Fact) -> str:
+    """The key of what is no message and may bring about orders; empty for everything else."""
+    match fact:
+        case CommandTaken(key=key):
+            return f"command:{key}"
+        case TimerDue(at=at, mount=mount):
+            return f"timer:{mount}:{to_ns(at)}"
+        case BarClosed(at=at):
+            return f"bar:{to_ns(at)}"
+        case AttemptEnded(order=order, attempt=attempt):
+            return f"remainder:{order}:{attempt}"
+        case OrderClosed(order=order):
+            return f"after:{order}"
+        case PriceSeen(at=at, asset=asset):
+            return f"price:{asset}:{to_ns(at)}"
+        case _:
+            return ""
+
+
+def exit_key(hit: ExitHit) -> str:
+    """The key of an exit's arming, which an order that carries it out answers."""
+    return f"exit:{hit.asset}:{hit.number}:{to_ns(hit.at)}"

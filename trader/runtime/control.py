@@ -10,7 +10,20 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-NAMES = ("status", "halt", "resume", "flatten", "kill", "reconcile", "adopt", "signal", "stop")
+NAMES = (
+    "status",
+    "halt",
+    "resume",
+    "flatten",
+    "kill",
+    "reconcile",
+    "adopt",
+    "cancel",
+    "signal",
+    "stop",
+    "plan",
+    "apply",
+)
 LONGEST = 1_000_000
 SECONDS = 30.0
 PATH_BYTES = 100  # a socket's path may have some 107
@@ -19,11 +32,12 @@ Answer = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What an operator asks for; a key that came before is not carried out again."""
+    """What an operator asks for, of one mount or of all; a key that came before is not carried out again."""
 
     name: str
     argument: str = ""
     key: str = ""
+    mount: str = ""
 
 
 def socket_of(folder: Path) -> Path:
@@ -78,8 +92,9 @@ class Control:
     async def _answer(self, line: bytes) -> Answer:
         try:
             found = json.loads(line)
-            command = Command(str(found["command"]), str(found.get("argument", "")), str(found.get("key", "")))
-        except (ValueError, KeyError, TypeError, AttributeError):
+            rest = (str(found.get(one, "")) for one in ("argument", "key", "mount"))
+            command = Command(str(found["command"]), *rest)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return {"ok": False, "error": 'a command is one line such as {"command": "status"}'}
         if command.name not in NAMES:
             return {"ok": False, "error": f"unknown command {command.name!r}; there are {', '.join(NAMES)}"}
@@ -92,13 +107,18 @@ async def ask(path: Path, command: Command, *, seconds: float = SECONDS) -> dict
         async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_unix_connection(str(path), limit=LONGEST)
             try:
-                asked = {"command": command.name, "argument": command.argument, "key": command.key}
+                asked = {
+                    "command": command.name,
+                    "argument": command.argument,
+                    "key": command.key,
+                    "mount": command.mount,
+                }
                 writer.write(json.dumps(asked).encode() + b"\n")
                 await writer.drain()
                 line = await reader.readline()
             finally:
                 writer.close()
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, ValueError) as error:  # ValueError: a line that is longer than any answer
         raise NoDaemonError(f"{path}: no daemon answers ({type(error).__name__})") from error
     if not line:
         raise NoDaemonError(f"{path}: the daemon hung up")

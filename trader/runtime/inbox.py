@@ -4,7 +4,7 @@ What is to be handled gets a receipt without an outcome; everything else a recei
 before the sender is told that the message is ours.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -15,6 +15,7 @@ from trader.core.signals import MARKET, Signal
 from trader.ports import Clock, Journal, Message, Notice, PayloadError, Said
 
 KEPT = 2_000  # characters of a message that is not handled
+AHEAD = timedelta(days=1)  # how far from now a datum may say that it describes: days have their names in many zones
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,10 @@ class Inbox:
         self._closed: set[str] = set()
         self._newest: dict[tuple[bool, str, str], tuple[datetime, str, float]] = {}  # what it describes, who said what
         self._ranks = {_name(source): place for place, source in enumerate(rules.trust)}
+
+    def follow(self, rules: Rules) -> None:
+        """Judge by these rules from now on; publications of which parts are here keep the time they were given."""
+        self._rules, self._ranks = rules, {_name(source): place for place, source in enumerate(rules.trust)}
 
     def restored(self) -> None:
         """The state was set: what is waited for is waited for from now on."""
@@ -132,6 +137,14 @@ class Inbox:
         rules = self._rules
         if notice.issued_at > at + rules.future:
             return "future", f"issued {(notice.issued_at - at).total_seconds():.0f} s from now"
+        ahead = max(notice.said, key=lambda one: one.as_of)
+        if (
+            ahead.as_of > at + AHEAD
+        ):  # it would count as the newest until then, and all that comes meanwhile as outdated
+            return (
+                "future",
+                f"{ahead.asset} {ahead.kind} describes {ahead.as_of:%Y-%m-%d %H:%M}, more than a day from now",
+            )
         strange = sorted({one.asset for one in notice.said} - self._assets)
         if len(strange) == len({one.asset for one in notice.said}):
             return "unknown_asset", f"not in the universe: {', '.join(strange[:5])}"
@@ -229,12 +242,13 @@ class Inbox:
         notices = [batch.parts[key] for key in sorted(batch.parts)]
         return BatchClosed(at, name, len(batch.parts), batch.count), self._publication(name, notices, at)
 
-    def overdue(self) -> list[Taken]:
-        """Publications whose missing parts are not waited for any more."""
-        now, at = self._clock.monotonic(), self._clock.now()
+    def overdue(self) -> Iterator[Taken]:
+        """Publications whose missing parts are not waited for any more, each at an instant of its own: one instant is one wake."""
+        now = self._clock.monotonic()
         names = [name for name, batch in self._batches.items() if batch.ends <= now or len(batch.parts) >= batch.count]
-        closed = [self._close(name, at) for name in names]
-        return [Taken((fact,), publication) for fact, publication in closed]
+        for name in names:
+            closed, publication = self._close(name, self._clock.now())
+            yield Taken((closed,), publication)
 
     def next_end(self) -> float | None:
         """The monotonic second at which something becomes overdue."""

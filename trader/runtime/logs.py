@@ -10,7 +10,8 @@ from urllib.parse import quote
 import structlog
 
 from trader.core.facts import BarClosed, Fact, SignalsKnown
-from trader.core.records import SignalReceived
+from trader.core.records import ConfigApplied, SignalReceived
+from trader.runtime.correlation import Correlation
 
 MASK = "***"
 LEAST = 4  # shorter texts are no secrets, and masking them would make a log unreadable
@@ -77,22 +78,27 @@ class Log:
 
     def __init__(self) -> None:
         self._logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+        self.correlation = Correlation()
 
     def fact(self, fact: Fact) -> None:
-        """One line per fact; bars only where somebody debugs."""
+        """One line per fact, with the id of the story that it belongs to; bars only where somebody debugs."""
+        story = self.correlation.of(fact)
+        logger, more = self._logger, {"correlation_id": story} if story else {}
         match fact:
             case BarClosed():
-                self._logger.debug("BarClosed", asset=fact.asset, at=fact.at, close=fact.close)
+                logger.debug("BarClosed", asset=fact.asset, at=fact.at, close=fact.close, **more)
             case SignalsKnown():
-                self._logger.info("SignalsKnown", key=fact.key, at=fact.at, signals=len(fact.signals))
+                logger.info("SignalsKnown", key=fact.key, at=fact.at, signals=len(fact.signals), **more)
             case SignalReceived():
-                self._logger.info(
-                    "SignalReceived", key=fact.key, source=fact.source, outcome=fact.outcome, why=fact.why
+                logger.info(
+                    "SignalReceived", key=fact.key, source=fact.source, outcome=fact.outcome, why=fact.why, **more
                 )
+            case ConfigApplied():
+                self._logger.info("ConfigApplied", hash=fact.hash[:12], why=fact.why, changes=fact.changes)
             case _:
                 fields = {name: getattr(fact, name) for name in type(fact).__dataclass_fields__}
-                self._logger.info(
-                    type(fact).__name__, **{name: one for name, one in fields.items() if one not in {"", ()}}
+                logger.info(
+                    type(fact).__name__, **{name: one for name, one in fields.items() if one not in {"", ()}}, **more
                 )
 
     def info(self, event: str, **fields: object) -> None:

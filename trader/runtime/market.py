@@ -1,12 +1,13 @@
 """The market as the daemon hears it. Streams are hints, questions are the truth.
 
 A stream's price counts as long as it is fresh; where none is, the price is asked for. That a candle began is a hint to ask for the one
-that closed: bars always come from questions, the same rows that a catalog is filled with. A bar wakes only when it is the newest that
+that closed: bars always come from questions, the same rows that a catalog is filled with. When one is over, the venue's clock says: our
+wall may be wrong. A bar wakes only when it is the newest that
 can be there, and bars of one instant are told together, after a grace at the latest. Older ones that were missed are taught as the past.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,6 +16,7 @@ from trader.core.facts import BarClosed, PriceSeen
 from trader.core.instants import duration
 from trader.ports import Clock, Hint, Rolled, Touch, Touched, Venue, VenueBar, VenueDownError
 
+LEAST_KEPT = 300  # bars that are asked for to look back on
 FRESH_SECONDS = 2.0
 BREATH_SECONDS = 0.02
 AGAIN_SECONDS, AGAIN_SECONDS_MOST = 1.0, 30.0
@@ -23,21 +25,32 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was heard at once: bars that are past, bars that just closed, prices."""
+    """What was heard at once of a market: bars that are past, bars that just closed, prices."""
 
+    market: "Market"
     past: tuple[BarClosed, ...] = ()
     bars: tuple[BarClosed, ...] = ()
     prices: tuple[PriceSeen, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was heard."""
+        return not (self.past or self.bars or self.prices)
+
 
 class Market:
-    """Asks a venue for closed bars of a timeframe and for prices. `newest` is the closing time of each asset's last bar."""
+    """Asks a venue for closed bars of a timeframe and for prices. `newest` is the closing time of each asset's last bar.
+
+    name: what its bars and prices are marked with, `ACCOUNT/TIMEFRAME`; empty = nothing.
+    """
 
     def __init__(
         self, venue: Venue, clock: Clock, *, symbols: Mapping[str, str], timeframe: str, keep: int,
         every_seconds: float = 5.0, grace_seconds: float = 2.0, late_seconds: float = 10.0, quiet_seconds: float = 30.0,
+        name: str = "",
     ) -> None:  # fmt: skip
         self._venue, self._clock, self._symbols = venue, clock, symbols
+        self.name = name
         self._timeframe, self._step = timeframe, timedelta(microseconds=duration(timeframe) / 1_000)
         self._keep, self._every, self._grace = keep, every_seconds, timedelta(seconds=grace_seconds)
         self._late, self._quiet = timedelta(seconds=late_seconds), quiet_seconds
@@ -51,11 +64,17 @@ class Market:
         self.heard_at = clock.monotonic()
         self._is_up: bool | None = None
         self._is_streaming: bool | None = None
+        self._venue_at: tuple[int, float] | None = None  # the venue's milliseconds, and when they were read
         self._news = asyncio.Event()
         self._asked_end = EPOCH
         self._has_asked = False  # whether the last round put a question: where streams tell all, there is none
         self._moved: set[str] = set()
         self._rolled: dict[str, int] = {}  # when the newest candle of an asset began, by its stream
+
+    @property
+    def assets(self) -> Collection[str]:
+        """What it hears of."""
+        return self._symbols.keys()
 
     @property
     def is_streaming(self) -> bool:
@@ -96,7 +115,8 @@ class Market:
             await self._clock.sleep(pause)
 
     def _told(self, limit: asyncio.Timeout, hint: Hint) -> None:
-        limit.reschedule(asyncio.get_running_loop().time() + self._quiet)
+        if not limit.expired():  # it may speak in the very turn in which it counts as silent
+            limit.reschedule(asyncio.get_running_loop().time() + self._quiet)
         self._stream(True, "tells")
         match hint:
             case Touched(symbol=symbol, touch=touch):
@@ -120,14 +140,14 @@ class Market:
         ask_at = self._clock.monotonic()
         while True:
             if self._moved:
-                seen = tuple(PriceSeen(self._clock.now(), one, self.prices[one]) for one in sorted(self._moved))
+                seen = tuple(self._seen(one) for one in sorted(self._moved))
                 self._moved.clear()
-                yield Heard(prices=seen)
+                yield Heard(self, prices=seen)
             if self._clock.monotonic() >= ask_at or self._has_rolled():
                 heard = await self._asked()
                 is_behind = any(newest < self._asked_end for newest in self.newest.values())
                 ask_at = self._clock.monotonic() + (min(self._every, AGAIN_SECONDS) if is_behind else self._every)
-                if heard != Heard():
+                if not heard.is_empty:
                     yield heard
             self._news.clear()
             if self._moved:
@@ -144,7 +164,7 @@ class Market:
             heard = await self._ask()
         except VenueDownError as error:
             self._link(False, str(error))
-            return Heard()
+            return Heard(self)
         if self._has_asked:
             self.heard_at = self._clock.monotonic()
             self._link(True, "answers")
@@ -159,6 +179,13 @@ class Market:
         if is_up != self._is_streaming:
             self._is_streaming = is_up
             self.tell("market stream", is_up, why)
+
+    def _now(self) -> datetime:
+        """The venue's time, as far as it was asked for."""
+        if self._venue_at is None:
+            return self._clock.now()
+        venue_ms, read_at = self._venue_at
+        return EPOCH + timedelta(milliseconds=venue_ms, seconds=self._clock.monotonic() - read_at)
 
     def _ended(self, now: datetime) -> datetime:
         """When the newest period ended."""
@@ -176,17 +203,18 @@ class Market:
 
     def _newest_end(self) -> datetime:
         """The end of the newest bars that are known to be closed: after the grace, or when every stream said so."""
-        ended = self._ended(self._clock.now())
-        return ended if self._all_rolled(ended) else self._ended(self._clock.now() - self._grace)
+        ended = self._ended(self._now())
+        return ended if self._all_rolled(ended) else self._ended(self._now() - self._grace)
 
     def _until_grace(self) -> float:
         """Seconds until the bars of the running period can be asked for."""
-        now, ended = self._clock.now(), self._ended(self._clock.now())
+        now, ended = self._now(), self._ended(self._now())
         due = ended + self._grace
         return ((due if due > now else due + self._step) - now).total_seconds()
 
     async def _ask(self) -> Heard:
         self._has_asked = False
+        self._venue_at = await self._venue.signing_ms(), self._clock.monotonic()
         bars = await self._bars()
         prices = []
         for asset, symbol in self._symbols.items():
@@ -195,11 +223,14 @@ class Market:
                 continue  # a stream tells
             self._note(asset, await self._venue.touch(symbol))
             self._has_asked = True
-            prices.append(PriceSeen(self._clock.now(), asset, self.prices[asset]))
+            prices.append(self._seen(asset))
         newest = max((bar.at for bar in bars), default=None)
-        is_current = newest is not None and self._clock.now() - newest < self._step
+        is_current = newest is not None and self._now() - newest < self._step
         now = tuple(bar for bar in bars if is_current and bar.at == newest)
-        return Heard(tuple(bar for bar in bars if bar not in now), now, tuple(prices))
+        return Heard(self, tuple(bar for bar in bars if bar not in now), now, tuple(prices))
+
+    def _seen(self, asset: str) -> PriceSeen:
+        return PriceSeen(self._clock.now(), asset, self.prices[asset], self.name)
 
     async def _bars(self) -> list[BarClosed]:
         """Closed bars that are new, of all assets, in the order of time."""
@@ -218,4 +249,4 @@ class Market:
 
     def _bar(self, asset: str, row: VenueBar) -> BarClosed:
         at = datetime.fromtimestamp(row.opened_ms / 1_000, UTC) + self._step
-        return BarClosed(at, asset, row.open, row.high, row.low, row.close, row.volume)
+        return BarClosed(at, asset, row.open, row.high, row.low, row.close, row.volume, self.name)

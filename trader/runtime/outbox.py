@@ -8,6 +8,7 @@ The outbox decides nothing: it reports facts.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from time import perf_counter
 
 from trader.core.facts import (
     AttemptEnded,
@@ -68,16 +69,20 @@ class Track:
 
 
 class Outbox:
-    """The orders of one account on their way. `explains` says whether balances agree with what is booked; until it is set, none do."""
+    """The orders of one account on their way, of all mounts on it, which `is_ours` knows.
+
+    `explains` says whether balances agree with what is booked; until it is set, none do.
+    """
 
     STATE = ("tracks", "attempts", "gone")
 
     def __init__(
         self, keeper: Keeper, venue: Venue, clock: Clock, *, account: str, namespace: str, fence_ms: int = FENCE_MS,
+        is_ours: Callable[[str], bool] = lambda _mount: True,
     ) -> None:  # fmt: skip
         self._keeper, self._venue, self._clock = keeper, venue, clock
         keeper.listeners.append(self.fold)
-        self._account, self._namespace, self._fence_ms = account, namespace, fence_ms
+        self._account, self._namespace, self._fence_ms, self._is_ours = account, namespace, fence_ms, is_ours
         self.explains: Callable[[Mapping[str, Balance]], bool] = lambda _: False
         self.tracks: dict[tuple[str, int], Track] = {}
         self.live: dict[tuple[str, int], Track] = {}  # those that are not final
@@ -88,8 +93,19 @@ class Outbox:
         """The state was set: know again which orders are not final."""
         self.live = {name: one for name, one in self.tracks.items() if one.state != CLOSED}
 
+    def cause_of(self, mount: str, order: int) -> str:
+        """What an order answers; empty for one that nobody knows."""
+        track = self.tracks.get((mount, order))
+        return "" if track is None else track.placed.cause
+
+    def refence(self, fence_ms: int) -> None:
+        """Let what is signed from now on be valid for so long."""
+        self._fence_ms = fence_ms
+
     def fold(self, fact: Fact) -> None:
         """Learn from a fact that was kept."""
+        if not self._is_ours(getattr(fact, "mount", "")):
+            return
         match fact:
             case OrderPlaced():
                 self.tracks[fact.mount, fact.order] = self.live[fact.mount, fact.order] = Track(fact)
@@ -156,7 +172,9 @@ class Outbox:
         if self._clock.monotonic() - begin > self._fence_ms / 2_000:
             await self._keep(self._of(track, OrderUnknown, "writing it down took too long: it was not sent"))
             return
+        leaves = perf_counter()
         reply = await self._venue.send(signed)
+        self._keeper.measures.spent("answered", leaves)
         match reply:
             case Accepted(venue_order=venue_order):
                 await self._keep(self._of(track, OrderAccepted, venue_order))
@@ -230,7 +248,8 @@ class Outbox:
 
     async def book(self, track: Track, trades: Sequence[VenueTrade]) -> int:
         """Book the trades of an order that are not booked yet, in every state of it; returns how many there were."""
-        placed, new = track.placed, [one for one in trades if one.trade not in track.trades]
+        # Pages that move while they are read show a trade twice.
+        placed, new = track.placed, {one.trade: one for one in trades if one.trade not in track.trades}
         if new:
             await self._keep(
                 *[
@@ -238,7 +257,7 @@ class Outbox:
                         self._clock.now(), placed.mount, placed.order, placed.asset, placed.venue, placed.side,
                         one.quantity, one.price, one.fee, fee_name(one, placed.asset), placed.why, one.trade,  # type: ignore[arg-type]
                     )
-                    for one in sorted(new, key=lambda one: (one.at_ms, one.trade))
+                    for one in sorted(new.values(), key=lambda one: (one.at_ms, one.trade))
                 ]
             )  # fmt: skip
         return len(new)

@@ -4,31 +4,44 @@ The volume of the bar that forms is not known yet: the last closed one stands fo
 that; nothing else differs (rule 30). It is folded from facts, so that a restart does not take the same share twice.
 """
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from trader.core.facts import BarClosed, Fact, Filled
 
+EPOCH = datetime.fromtimestamp(0, UTC)
+
 
 class Participation:
-    """What is left of each market of a mount. `share`: of the last closed bar's volume; None = unlimited."""
+    """What is left of each market of a mount. `share`: of the last closed bar's volume; None = unlimited.
 
-    STATE = ("_volumes", "_used")
+    concerns: None for a bar of a market that the mount does not hear.
+    """
 
-    def __init__(self, mount: str, share: float | None) -> None:
-        self._mount, self._share = mount, share
+    STATE = ("_volumes", "_used", "_ends")
+
+    def __init__(self, mount: str, share: float | None, concerns: Callable[[Fact], object]) -> None:
+        self._mount, self._share, self._concerns = mount, share, concerns
         self._volumes: dict[str, float] = {}
         self._used: dict[str, Decimal] = {}
+        self._ends: dict[str, datetime] = {}  # of the last bars
 
     def fold(self, fact: Fact) -> None:
         """Learn from a fact that was kept: a bar that closed begins a new share, a fill takes of it."""
         match fact:
-            case BarClosed(asset=asset, volume=volume):
-                self._volumes[asset] = volume
-                self._used[asset] = Decimal(0)
+            case BarClosed(at=at, asset=asset, volume=volume):
+                if self._concerns(fact) is not None and at > self._ends.get(asset, EPOCH):
+                    self._volumes[asset], self._ends[asset] = volume, at
+                    self._used[asset] = Decimal(0)
             case Filled(mount=self._mount, asset=asset, quantity=quantity):
                 self._used[asset] = self._used.get(asset, Decimal(0)) + Decimal(quantity)
             case _:
                 pass
+
+    def allow(self, share: float | None) -> None:
+        """Let so much be taken from now on; what was taken of the bar stays taken."""
+        self._share = share
 
     def left(self, asset: str) -> Decimal | None:
         """Units that may be bought or sold until the next bar closes; None = any number. Before a bar is known, none."""

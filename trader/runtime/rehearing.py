@@ -37,7 +37,7 @@ from trader.core.facts import (
     TimerSet,
 )
 from trader.core.instants import to_ns
-from trader.core.records import CommandTaken, MountStarted, PastTaught
+from trader.core.records import CommandTaken, ConfigApplied, MountStarted, PastTaught
 from trader.core.recovery import fold
 from trader.runtime.causes import caused, kinds_of
 
@@ -69,6 +69,9 @@ class Rehearing:
     same: int = 0
     differences: list[Difference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    changes: list[str] = field(
+        default_factory=list
+    )  # where the configuration was changed, and how the comparison went on
 
 
 class _Tape:
@@ -95,19 +98,40 @@ class _Tape:
         return [] if first is None else [first, *takewhile(lambda bar: bar.at == first.at, rest)]
 
 
-def rehear(facts: Sequence[Fact], make: Callable[[MountStarted], Engine]) -> Rehearing:
-    """Tell a recorded session again; `make` builds the engine of a start. Raises ValueError where no start is on record."""
+def _file_only(engine: Engine, applied: ConfigApplied | None) -> str:
+    del engine, applied
+    return "decided with the same strategy all the same"
+
+
+def rehear(
+    facts: Sequence[Fact], make: Callable[[MountStarted], Engine],
+    adopt: Callable[[Engine, ConfigApplied | None], str] = _file_only, mount: str = "",
+) -> Rehearing:  # fmt: skip
+    """Tell a recorded session again; `make` builds the engine of a start. Raises ValueError where no start is on record.
+
+    adopt: reconfigures an engine as a configuration on record, or with None as that of `make`, and says so. The last configuration
+    that was applied is the one that is tried out, hence that of `make`; what was decided under others is decided under those.
+    mount: whose decisions; none = those of the mount that was started first.
+    """
     heard = Rehearing()
-    kept = [fact for fact in facts if isinstance(fact, (*TOLD, *LEARNT, PastTaught, CommandTaken, MountStarted, *MADE))]
+    kept = _of_mount(facts, mount)
+    applied, current = [fact for fact in kept if isinstance(fact, ConfigApplied)], None
     start = next((fact for fact in kept if isinstance(fact, MountStarted)), None)
     if start is None:
         raise ValueError("the journal has no start of a mount: nothing was run on it")
     engine = make(start)
-    strategy = repr(engine.strategy)
     tape = _Tape(kept)
     while tape.place < len(kept):
         fact, begin = kept[tape.place], tape.place
-        if isinstance(fact, MountStarted) and fact.strategy != strategy and fact.strategy not in heard.notes:
+        if isinstance(fact, ConfigApplied):
+            current = None if fact is applied[-1] else fact
+            said = adopt(engine, current)
+            if len(applied) > 1:
+                heard.changes.append(f"{fact.at:%Y-%m-%d %H:%M:%S} {fact.hash[:12]} ({fact.why}): {said}")
+            tape.place += 1
+            continue
+        known = repr(engine.strategy)
+        if isinstance(fact, MountStarted) and fact.strategy != known and fact.strategy not in heard.notes:
             heard.notes.append(fact.strategy)
         followed = caused_by(engine, tape)
         if not _agree(tape, followed, heard, begin, is_changed=bool(heard.notes)):
@@ -115,8 +139,24 @@ def rehear(facts: Sequence[Fact], make: Callable[[MountStarted], Engine]) -> Reh
                 return heard
             tape.place = max(tape.place, begin + 1)
             engine = make(start)
+            if applied:
+                adopt(engine, current)
             fold(engine, kept[: tape.place])
     return heard
+
+
+def _of_mount(facts: Sequence[Fact], mount: str) -> list[Fact]:
+    """What a mount hears or makes, from where its history begins."""
+    starts = [(place, fact.mount) for place, fact in enumerate(facts) if isinstance(fact, MountStarted)]
+    first = starts[0][1] if starts else ""
+    name = mount or first
+    begin = 0 if name == first else next((place for place, one in starts if one == name), len(facts))
+    kinds = (*TOLD, *LEARNT, PastTaught, CommandTaken, ConfigApplied, MountStarted, *MADE)
+    return [
+        fact
+        for fact in islice(facts, begin, None)
+        if isinstance(fact, kinds) and getattr(fact, "mount", name) == name and getattr(fact, "scope", "") in {"", name}
+    ]
 
 
 def caused_by(engine: Engine, tape: _Tape) -> list[Fact]:
@@ -141,9 +181,9 @@ def caused_by(engine: Engine, tape: _Tape) -> list[Fact]:
         case CommandTaken(command="flatten"):
             tape.place += 1
             return caused([fact], engine.flatten(to_ns(fact.at)), wanted)
-        case MountStarted() | CommandTaken():
+        case MountStarted() | CommandTaken() | ConfigApplied():
             tape.place += 1
-            return []
+            return engine.learn(fact)
         case _ if isinstance(fact, LEARNT):
             tape.place += 1
             return caused([fact], engine.learn(fact), wanted)

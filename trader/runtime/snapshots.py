@@ -12,14 +12,14 @@ from typing import get_args
 
 from trader import ports
 from trader.core import book, facts, ledger, orders, signals, strategy
+from trader.core.engine import Engine
 from trader.core.exits import Exit
 from trader.core.feed import Feed
 from trader.core.states import Coder, Part
-from trader.runtime.desk import Desk
-from trader.runtime.inbox import Batch, Inbox
+from trader.runtime.house import House
+from trader.runtime.inbox import Batch
 from trader.runtime.outbox import Track
 from trader.runtime.outcomes import Open
-from trader.runtime.reconcile import Reconciler
 
 CLASSES = (
     *get_args(Exit), ledger.Ledger, ledger.Holding, orders.Order, strategy.Target, strategy.Quote, strategy.Units,
@@ -28,39 +28,61 @@ CLASSES = (
 CODER = Coder(CLASSES, only={Batch: ("count", "parts")})  # when a batch ends is this process's time
 
 
-def parts_of(desk: Desk, reconciler: Reconciler, inbox: Inbox) -> Mapping[str, Part]:
-    """Everything that facts build."""
-    made = desk.engine
-    assert isinstance(made.market, Feed)
-    parts: dict[str, Part] = {
-        "mount": made.mount, "feed": made.market, "engine": made, "outbox": desk.outbox, "reconciler": reconciler,
-        "outcomes": desk.outcomes, "desk": desk, "inbox": inbox,
-        "participation": desk.participation,
-    }  # fmt: skip
-    return parts if made.gate is None else {**parts, "gate": made.gate}
+def parts_of(house: House) -> Mapping[str, Part]:
+    """Everything that facts build. The parts of a desk and of an account bear its name where there are several."""
+    parts: dict[str, Part] = {"inbox": house.inbox, "registry": house.registry}
+    for desk in house.desks:
+        named = f" {desk.name}" if len(house.desks) > 1 else ""
+        own: dict[str, Part] = {
+            **_engine_parts(desk.engine), "outcomes": desk.outcomes, "desk": desk, "participation": desk.participation
+        }  # fmt: skip
+        parts |= {f"{name}{named}": one for name, one in own.items()}
+    for till in house.tills:
+        named = f" {till.name}" if len(house.tills) > 1 else ""
+        parts |= {f"outbox{named}": till.outbox, f"reconciler{named}": till.reconciler}
+    return parts
 
 
-def capture(desk: Desk, reconciler: Reconciler, inbox: Inbox) -> str:
+def capture(house: House) -> str:
     """The state of everything that facts build; the same state is the same text."""
-    return CODER.capture(parts_of(desk, reconciler, inbox))
+    return CODER.capture(parts_of(house))
 
 
-def restore(text: str, desk: Desk, reconciler: Reconciler, inbox: Inbox) -> None:
-    """Bring a fresh desk to where it was; raises StateError, and then nothing was changed."""
-    CODER.restore(text, parts_of(desk, reconciler, inbox))
-    desk.outbox.restored()
-    reconciler.restored()
-    inbox.restored()
+def restore(text: str, house: House) -> None:
+    """Bring a fresh house to where it was; raises StateError, and then nothing was changed."""
+    CODER.restore(text, parts_of(house))
+    for till in house.tills:
+        till.outbox.restored()
+        till.reconciler.restored()
+    house.inbox.restored()
 
 
-def program_of(desk: Desk) -> str:
-    """What a snapshot depends on besides the facts, asked of a fresh desk: program, strategy, capital, limits and universe."""
-    made = desk.engine
-    rest = (
-        made.mount.name, repr(made.strategy), repr(made.gate.limits if made.gate is not None else None),
-        sorted((asset, [(one.venue, *(None if step is None else str(step.size) for step in (one.lot, one.tick))) for one in terms]) for asset, terms in made.mount.terms.items()),
-        sorted((venue, str(cash)) for venue, cash in made.mount.ledger.cash.items()),
-    )  # fmt: skip
+def state_of(engine: Engine) -> str:
+    """The state of an engine alone, for another one to go on from."""
+    return CODER.capture(_engine_parts(engine))
+
+
+def give(text: str, engine: Engine) -> None:
+    """Bring a fresh engine to where another one was."""
+    CODER.restore(text, _engine_parts(engine))
+
+
+def _engine_parts(engine: Engine) -> Mapping[str, Part]:
+    assert isinstance(engine.market, Feed)
+    parts: dict[str, Part] = {"mount": engine.mount, "feed": engine.market, "engine": engine}
+    return parts if engine.gate is None else {**parts, "gate": engine.gate}
+
+
+def program_of(*made: Engine) -> str:
+    """What a snapshot depends on besides the facts, asked of fresh engines: program, strategy, capital, limits and universe of each."""
+    rest = [
+        (
+            one.mount.name, repr(one.strategy), repr(one.gate.limits if one.gate is not None else None),
+            sorted((asset, [(it.venue, *(None if step is None else str(step.size) for step in (it.lot, it.tick))) for it in terms]) for asset, terms in one.mount.terms.items()),
+            sorted((venue, str(cash)) for venue, cash in one.mount.ledger.cash.items()), getattr(one.market, "market", ""),
+        )
+        for one in made
+    ]  # fmt: skip
     return hashlib.sha256(repr((_source(), rest)).encode()).hexdigest()
 
 
@@ -74,4 +96,4 @@ def _source() -> str:
     return digest.hexdigest()
 
 
-__all__ = ["capture", "parts_of", "program_of", "restore"]
+__all__ = ["capture", "give", "parts_of", "program_of", "restore", "state_of"]

@@ -1,6 +1,6 @@
 """Stories that facts tell people: how a signal ended and why, what was held, what each fill brought."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -31,7 +31,7 @@ from trader.core.facts import (
     ZombieSeen,
 )
 from trader.core.orders import PLACED, next_state
-from trader.core.records import BatchClosed, SignalClosed, SignalReceived
+from trader.core.records import BatchClosed, MountStarted, SignalClosed, SignalReceived
 from trader.runtime.outcomes import BY_SIGNAL
 
 ZERO = Decimal(0)
@@ -76,6 +76,7 @@ class OrderLine:
     """An order and how it stands."""
 
     at: datetime
+    mount: str
     order: int
     asset: str
     side: str
@@ -95,10 +96,22 @@ class Held:
 
 
 def outcome_of(facts: Sequence[Fact], key: str) -> str:
-    """How a message ended: at the door or afterwards; `open` where it has not ended."""
-    found = [fact.outcome for fact in facts if isinstance(fact, SignalReceived) and fact.key == key and fact.outcome]
-    found += [fact.outcome for fact in facts if isinstance(fact, SignalClosed) and fact.key == key]
-    return found[0] if found else "open"
+    """How a message ended: at the door, or afterwards for each mount that was told it; `open` where it has not ended."""
+    at_door = [fact.outcome for fact in facts if isinstance(fact, SignalReceived) and fact.key == key and fact.outcome]
+    ends = [(fact.mount, fact.outcome) for fact in facts if isinstance(fact, SignalClosed) and fact.key == key]
+    if at_door or len(ends) < 2:
+        return [*at_door, *(outcome for _, outcome in ends), "open"][0]
+    return ", ".join(f"{outcome} ({mount})" for mount, outcome in ends)
+
+
+def mounts_of(facts: Iterable[Fact]) -> list[str]:
+    """The mounts of a journal, in the order of their first starts."""
+    return list(dict.fromkeys(fact.mount for fact in facts if isinstance(fact, MountStarted)))
+
+
+def of_mount(facts: Iterable[Fact], mount: str) -> list[Fact]:
+    """The facts that are not of other mounts; all where none is named."""
+    return [fact for fact in facts if not mount or getattr(fact, "mount", mount) == mount]
 
 
 def keys_like(facts: Iterable[Fact], text: str) -> list[str]:
@@ -111,7 +124,8 @@ def keys_like(facts: Iterable[Fact], text: str) -> list[str]:
 
 def explain(facts: Sequence[Fact], key: str) -> list[Line]:
     """The chain of one message: received, decided, ordered, filled, closed; empty where nobody knows it."""
-    lines, orders = list[Line](), dict[int, str]()
+    lines, orders = list[Line](), set[tuple[str, int]]()
+    named = _namer(facts)
     is_current, is_telling = False, False  # what is told at once stands together, and is thought about afterwards
     for fact in facts:
         if isinstance(fact, TOLD):
@@ -131,25 +145,35 @@ def explain(facts: Sequence[Fact], key: str) -> list[Line]:
                 lines.append(Line(fact.at, "known", ", ".join(said[:6]) + more))
             case SignalClosed(key=name) if name == key:
                 moved = ", ".join(f"{asset}: {how}" for asset, how in fact.moved)
-                lines.append(Line(fact.at, "outcome", fact.outcome + (f" ({moved})" if moved else "")))
+                lines.append(Line(fact.at, "outcome", named(fact, fact.outcome + (f" ({moved})" if moved else ""))))
             case OrderPlaced(cause=cause) if cause == BY_SIGNAL + key:
-                orders[fact.order] = fact.asset
-                lines.append(Line(fact.at, "ordered", _placed(fact)))
+                orders.add((fact.mount, fact.order))
+                lines.append(Line(fact.at, "ordered", named(fact, _placed(fact))))
             case Decided() | StrategyFailed() | TargetSet() | Refused() if is_current:
-                lines.append(_thought(fact))
-            case Filled(order=int(number)) if number in orders:
+                thought = _thought(fact)
+                lines.append(Line(thought.at, thought.what, named(fact, thought.text)))
+            case Filled(order=int(number)) if (fact.mount, number) in orders:
                 lines.append(
                     Line(
                         fact.at,
                         "filled",
-                        f"order {number}: {fact.quantity} at {fact.price}, fee {fact.fee} {fact.fee_asset}",
+                        named(
+                            fact, f"order {number}: {fact.quantity} at {fact.price}, fee {fact.fee} {fact.fee_asset}"
+                        ),
                     )
                 )
-            case _ if isinstance(fact, OF_ORDER) and fact.order in orders:
-                lines.append(Line(fact.at, "order", _step(fact)))
+            case _ if isinstance(fact, OF_ORDER) and (fact.mount, fact.order) in orders:
+                lines.append(Line(fact.at, "order", named(fact, _step(fact))))
             case _:
                 is_current = is_current and isinstance(fact, OF_WAKE)
     return lines
+
+
+def _namer(facts: Sequence[Fact]) -> Callable[[Fact, str], str]:
+    """Puts a mount's name before what it did, where there are several."""
+    if len({fact.mount for fact in facts if isinstance(fact, MountStarted | Decided | OrderPlaced | SignalClosed)}) < 2:
+        return lambda _fact, text: text
+    return lambda fact, text: f"{getattr(fact, 'mount', '')}: {text}"
 
 
 def _received(fact: SignalReceived) -> str:
@@ -201,33 +225,35 @@ def _step(fact: Fact) -> str:
 
 def order_lines(facts: Iterable[Fact]) -> list[OrderLine]:
     """Every order with its state, in the order of placement; a closed one says why."""
-    found: dict[int, OrderLine] = {}
+    found: dict[tuple[str, int], OrderLine] = {}
     for fact in facts:
         match fact:
             case OrderPlaced():
                 quantity = f"{fact.quantity}" if fact.quantity is not None else f"for {fact.spend}"
-                found[fact.order] = OrderLine(fact.at, fact.order, fact.asset, fact.side, quantity, fact.why)
+                found[fact.mount, fact.order] = OrderLine(
+                    fact.at, fact.mount, fact.order, fact.asset, fact.side, quantity, fact.why
+                )
             case OrderClosed(order=number, reason=reason):
-                found[number].state = f"closed: {reason}"
+                found[fact.mount, number].state = f"closed: {reason}"
             case Filled(order=int(number), quantity=quantity):
-                found[number].filled += Decimal(str(quantity))
+                found[fact.mount, number].filled += Decimal(str(quantity))
             case _ if isinstance(fact, OF_ORDER) and not isinstance(fact, ZombieSeen | Filled | OrderClosed):
-                line = found[fact.order]
+                line = found[fact.mount, fact.order]
                 line.state = next_state(line.state, type(fact).__name__)
             case _:
                 pass
     return list(found.values())
 
 
-def statement(facts: Iterable[Fact]) -> tuple[list[FillLine], dict[str, Held]]:
-    """Every fill with its realised profit, and what is held after all of them."""
-    lines, held, accounts = list[FillLine](), dict[str, Held](), Accounts()
+def statement(facts: Iterable[Fact]) -> tuple[list[FillLine], dict[tuple[str, str], Held]]:
+    """Every fill with its realised profit, and what each mount holds of each asset after all of them."""
+    lines, held, accounts = list[FillLine](), dict[tuple[str, str], Held](), Accounts()
     for fact in facts:
         moved = accounts.learn(fact)
         if not isinstance(fact, Filled) or moved is None:
             continue
         quantity, price, fee = (Decimal(str(value)) for value in (fact.quantity, fact.price, fact.fee))
-        held[fact.asset] = Held(moved.quantity, moved.entry, moved.total)
+        held[fact.mount, fact.asset] = Held(moved.quantity, moved.entry, moved.total)
         lines.append(
             FillLine(
                 fact.at, fact.mount, fact.order, fact.asset, fact.venue, fact.side, quantity, price, quantity * price, fee,
@@ -237,13 +263,20 @@ def statement(facts: Iterable[Fact]) -> tuple[list[FillLine], dict[str, Held]]:
     return lines, held
 
 
+def by_asset(held: Mapping[tuple[str, str], Held], facts: Iterable[Fact]) -> dict[str, object]:
+    """What is held, by asset; of a journal with several mounts by mount and then by asset."""
+    if len(mounts_of(facts)) < 2:
+        return {asset: one for (_, asset), one in held.items()}
+    return {mount: {asset: one for (name, asset), one in held.items() if name == mount} for mount in mounts_of(facts)}
+
+
 def curve(facts: Iterable[Fact]) -> list[Valued]:
     """What each mount was worth whenever bars closed, in the order of time."""
     found, accounts = dict[tuple[datetime, str], Valued](), Accounts()
     for fact in facts:
         accounts.learn(fact)
         if isinstance(fact, BarClosed):
-            found |= {(one.at, one.mount): one for one in accounts.values(fact.at)}
+            found |= {(one.at, one.mount): one for one in accounts.values(fact.at, fact.market)}
     return list(found.values())
 
 

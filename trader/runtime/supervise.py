@@ -6,6 +6,7 @@ from typing import Any
 
 from trader.ports import Clock, LeaseLostError
 from trader.runtime.logs import Log
+from trader.runtime.registry import LeftBehindError
 
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 SOUND_SECONDS = 60.0  # a run that lasted this long was sound: pauses begin anew
@@ -21,11 +22,12 @@ def first_of(error: BaseException) -> BaseException:
 
 async def supervise(
     run: Callable[[], Awaitable[None]], clock: Clock, log: Log, *, most: int | None = None,
-    stopping: asyncio.Event | None = None,
+    stopping: asyncio.Event | None = None, waits: bool = False, failed: Callable[[str], None] = lambda _why: None,
 ) -> None:  # fmt: skip
     """Run until it ends by itself, or until `stopping` is set, in whatever it is at that moment.
 
-    Raises LeaseLostError at once, and the last error after `most` failures in a row.
+    Raises LeaseLostError and LeftBehindError at once, and the last error after `most` failures in a row. waits: whoever lost the lease is run anew instead,
+    to wait for it. failed: told why, each time.
     """
     failures, stopping = 0, stopping or asyncio.Event()
     while not stopping.is_set():
@@ -36,11 +38,17 @@ async def supervise(
             Exception
         ) as group:  # the one place where a broken part is not the end: crash-only, recovery is the start
             error = first_of(group)
+            if isinstance(error, LeftBehindError):
+                raise error from group  # another start finds the same
             if isinstance(error, LeaseLostError):
-                raise error from group
+                if not waits:
+                    raise error from group
+                log.warning("another process took over", why=str(error))
+                continue
             failures = 0 if clock.monotonic() - begin > SOUND_SECONDS else failures
             failures += 1
             log.failed("restarting", error, failures=failures)
+            failed(type(error).__name__)  # its text may name what is secret; the log has it, filtered
             if most is not None and failures >= most:
                 raise error from group
             await _either(clock.sleep(PAUSES[min(failures - 1, len(PAUSES) - 1)]), stopping)

@@ -1,0 +1,174 @@
+"""What happens, as it happens: one reader of the journal and one asker of the bot, however many look on."""
+
+import asyncio
+import json
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from trader.api.house import DarkError, House, Told, UnreadableError
+
+POLL_SECONDS, STATUS_SECONDS = 0.25, 1.0
+FRESH_SECONDS = 0.5  # an answer of the bot serves everybody who asks within this time
+MOST_AT_ONCE = 500
+BEHIND_MOST = 2_000  # events that wait for one who reads slowly; then the stream ends, and it may come again
+WATCHERS_MOST = 200
+
+
+class CrowdedError(Exception):
+    """As many look on as may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to tell: its text is made once for everybody."""
+
+    name: str
+    data: str
+    seq: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Watcher:
+    waiting: deque[Event] = field(default_factory=deque)
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    is_lost: bool = False
+
+    def give(self, event: Event) -> None:
+        if len(self.waiting) >= BEHIND_MOST:
+            self.is_lost = True
+        else:
+            self.waiting.append(event)
+        self.woken.set()
+
+
+class Live:
+    """Reads and asks now and then, and tells those who look on."""
+
+    def __init__(self, house: House, monotonic: Callable[[], float]) -> None:
+        self._house, self._monotonic = house, monotonic
+        self._watchers: set[_Watcher] = set()
+        self._asked: dict[str, object] = {}
+        self._asked_text = "{}"
+        self._asked_at = -1e9
+        self._asking = asyncio.Lock()
+        self.seq = 0
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
+        due = 0.0
+        while True:
+            try:
+                await self._tell_facts()
+            except UnreadableError as error:
+                self._give(Event("trouble", json.dumps({"error": str(error)})))
+                await asyncio.sleep(STATUS_SECONDS)
+            if self._watchers and self._monotonic() >= due:
+                due = self._monotonic() + STATUS_SECONDS
+                self._give(Event("status", json.dumps(await self.status())))
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _tell_facts(self) -> None:
+        if not self._watchers:
+            self.seq = await self._house.pages.last()
+            return
+        told = await self._house.pages.facts(self.seq, MOST_AT_ONCE)
+        for one in told:
+            self._give(event_of(one))
+            self.seq = one.seq
+
+    def _give(self, event: Event) -> None:
+        for watcher in self._watchers:
+            watcher.give(event)
+
+    async def status(self) -> dict[str, object]:
+        """What the bot says of itself, with the age of it; `answers` is false where it does not."""
+        await self._ask()
+        return {**self._asked, "age_seconds": self._age()}
+
+    async def status_text(self) -> str:
+        """The same as JSON, which is made once for each time the bot is asked: many may want it at once."""
+        await self._ask()
+        return f'{self._asked_text[:-1]}, "age_seconds": {self._age()}}}'
+
+    async def _ask(self) -> None:
+        async with self._asking:
+            if self._monotonic() - self._asked_at > FRESH_SECONDS:
+                try:
+                    said = {"answers": True, **await self._house.ask("status", "", "", "")}
+                except DarkError as error:
+                    said = {"answers": False, "error": str(error)}
+                self._asked = {**said, "name": self._house.name}
+                self._asked_text = json.dumps(plain(self._asked))
+                self._asked_at = self._monotonic()
+
+    def _age(self) -> float:
+        return round(self._monotonic() - self._asked_at, 3)
+
+    async def events(self, after: int | None) -> AsyncIterator[Event]:
+        """What happens from now on, or from behind a place of the journal; raises CrowdedError."""
+        if len(self._watchers) >= WATCHERS_MOST:
+            raise CrowdedError(f"{WATCHERS_MOST} look on already")
+        watcher = _Watcher()
+        begin = self.seq if self._watchers else await self._house.pages.last()
+        self.seq = max(self.seq, begin)
+        self._watchers.add(watcher)
+        try:
+            yield Event("status", json.dumps(await self.status()))
+            if after is not None:
+                async for event in self._missed(after, begin):
+                    yield event
+            while not watcher.is_lost:
+                watcher.woken.clear()
+                while watcher.waiting:
+                    yield watcher.waiting.popleft()
+                await watcher.woken.wait()
+        finally:
+            self._watchers.discard(watcher)
+
+    async def _missed(self, after: int, upto: int) -> AsyncIterator[Event]:
+        while after < upto:
+            told = await self._house.pages.facts(after, MOST_AT_ONCE)
+            for one in told:
+                if one.seq <= upto:
+                    yield event_of(one)
+            if not told:
+                return
+            after = told[-1].seq
+
+
+def event_of(told: Told) -> Event:
+    """A fact as an event."""
+    said = {"seq": told.seq, "kind": type(told.fact).__name__, **_fields(told.fact)}
+    return Event("fact", json.dumps(said), told.seq)
+
+
+def _fields(value: object) -> dict[str, object]:
+    return {one.name: plain(getattr(value, one.name)) for one in fields(value)}  # type: ignore[arg-type]
+
+
+def plain(value: object) -> object:
+    """A value of a fact as JSON; amounts stay texts, so that no digit is lost."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case Decimal():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case tuple() | list():
+            return [plain(one) for one in value]
+        case dict():
+            return {str(key): plain(one) for key, one in value.items()}
+        case _ if is_dataclass(value):
+            return {"is": type(value).__name__, **_fields(value)}
+        case _:
+            return str(value)
