@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.api.parts import WholeHouse
 from trader.adapters.journal_sqlite import JournalReader
-from trader.core.facts import OrderPlaced, OrderSending, TargetSet
+from trader.core.facts import OrderClosed, OrderPlaced, OrderSending, TargetSet
 
 PAUSE = 1.0
 LUA = "function delay() return {milliseconds} end\nwrk.headers['Authorization'] = 'Bearer {token}'\n"
@@ -43,11 +43,13 @@ def main() -> None:
             raise SystemExit(f"decisions differ from number {number} on: {one} alone, {other} under load")
     print(f"{len(alone['said'])} targets and orders, the same in both runs")
     print("Milliseconds from a decision to its signed request on disk, p50 / p95 / p99 / longest:")
-    print("| run | signals | its first order | orders behind it, which wait for what a sale brings | bot MB | API MB |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| run | signals | its first order | orders behind it, which wait for what a sale brings | these, from the sale's end on record | bot MB | API MB |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for name, one in (("alone", alone), ("under load", beside)):
         print(
-            f"| {name} | {one['signals']} | {one['first']} | {one['behind']} | {one['bot_mb']:.0f} | {one['api_mb']:.0f} |"
+            f"| {name} | {one['signals']} | {one['first']} | {one['behind']} | {one['freed']} | {one['bot_mb']:.0f} | {one['api_mb']:.0f} |"
         )
     print(beside["wrk"])
     print(f"{asked.watchers} watchers heard {beside['heard']} events, none was cut off: {beside['is_whole']}")
@@ -131,7 +133,7 @@ def watch(house: WholeHouse, seconds: float, heard: dict) -> None:
 
 
 def measured(house: WholeHouse) -> dict:
-    """What was decided, and the milliseconds from a decision to its first request, and to those that wait for a sale."""
+    """What was decided, and the milliseconds from a decision to its first request, to those that wait for a sale, and from that sale's end to them."""
     reader = JournalReader(house.folder / "state" / "house" / "journal.db")
     told = reader.facts()
     reader.close()
@@ -140,13 +142,17 @@ def measured(house: WholeHouse) -> dict:
         ("target", one.asset, str(one.size)) if isinstance(one, TargetSet) else ("order", one.asset, one.side)
         for one in told if isinstance(one, TargetSet | OrderPlaced)
     ]  # fmt: skip
-    first, behind, begun = [], [], set()
+    first, behind, freed, begun, ended = [], [], [], set(), None
     for one in told:
+        if isinstance(one, OrderClosed):
+            ended = one.at
         if isinstance(one, OrderSending) and one.attempt == 1:
             decided = placed[one.order]
             (behind if decided in begun else first).append((one.at - decided).total_seconds())
+            if decided in begun:
+                freed.append((one.at - max(decided, ended or decided)).total_seconds())
             begun.add(decided)
-    return {"said": said, "first": shares(first), "behind": shares(behind)}
+    return {"said": said, "first": shares(first), "behind": shares(behind), "freed": shares(freed)}
 
 
 def shares(seconds: list[float]) -> str:

@@ -19,7 +19,7 @@ from trader.adapters.sources import Bus
 from trader.adapters.tokenmetrics import Budget, Manner, TokenMetrics
 from trader.adapters.tokenmetrics_feed import Feeding, TokenMetricsFeed
 from trader.app import bench, rehearse, start
-from trader.core.facts import Decided, ExitHit, Filled, OrderPlaced
+from trader.core.facts import Decided, ExitHit, Filled, OrderPlaced, OrderSending
 from trader.core.records import CommandTaken, ForeignSeen, LinkChanged, SignalClosed, SignalReceived, StateChanged
 from trader.core.risk import Limits
 from trader.loopback.server import LoopbackServer
@@ -360,3 +360,31 @@ async def test_a_foreign_order_is_noticed_by_its_stream_long_before_the_next_com
         )  # fmt: skip
         await until(lambda: one.reconciler.off.get("ETH"), seconds=5)
         assert await facts(journal, ForeignSeen)
+
+
+@pytest.mark.parametrize(("age", "first"), [(72.0, "sent"), (95.0, "compared")])
+async def test_what_was_decided_goes_out_before_a_comparison_at_its_usual_time(tmp_path, age, first):
+    """A comparison takes several requests; an order waits for one that is long overdue, and not for one that may wait."""
+    pace = Pace(reconcile_seconds=60.0, stale_seconds=500.0, idle_seconds=0.05, stop_seconds=5.0)
+    async with daemon("gate", tmp_path / "j.db", pace=pace) as (_, one, bus, _journal):
+        (till,) = one.house.tills
+        await until(lambda: till.good_at is not None)
+        compare, happened = till.reconciler.run, []
+
+        async def run():
+            happened.append("compared")
+            return await compare()
+
+        def hear(fact):
+            if isinstance(fact, OrderSending):
+                happened.append("sent")
+
+        till.reconciler.run = run
+        one.desk.keeper.listeners.append(hear)
+        async with till.hands:
+            await bus.publish(rating(1, BTC=50))
+            await until(lambda: of(one, OrderPlaced))
+            till.good_at = till.keeper.clock.monotonic() - age
+            till.wants_reconcile = till.stream.is_stirred = False
+        await until(lambda: held(one) > 2 and one.desk.is_quiet and len(happened) > 1)
+        assert happened[:2] == [first, "compared" if first == "sent" else "sent"]

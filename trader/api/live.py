@@ -23,27 +23,34 @@ class CrowdedError(Exception):
     """As many look on as may."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something to tell: its text is made once for everybody."""
-
-    name: str
-    data: str
-    seq: int | None = None
+def event_text(name: str, data: str, *, seq: int | None = None, retry: int | None = None) -> str:
+    """A server-sent event as it goes out; made once for everybody. data: one line. retry: milliseconds until a reader comes again."""
+    heads = [
+        f"event: {name}",
+        *([] if seq is None else [f"id: {seq}"]),
+        *([] if retry is None else [f"retry: {retry}"]),
+    ]
+    return "\n".join([*heads, f"data: {data}", "", ""])
 
 
 @dataclass(slots=True, eq=False)
 class _Watcher:
-    waiting: deque[Event] = field(default_factory=deque)
+    waiting: deque[str] = field(default_factory=deque)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     is_lost: bool = False
 
-    def give(self, event: Event) -> None:
+    def give(self, text: str) -> None:
         if len(self.waiting) >= BEHIND_MOST:
             self.is_lost = True
         else:
-            self.waiting.append(event)
+            self.waiting.append(text)
         self.woken.set()
+
+    def take(self) -> str:
+        """All that waits, as one text: one send, however many events."""
+        text = "".join(self.waiting)
+        self.waiting.clear()
+        return text
 
 
 class Live:
@@ -65,11 +72,11 @@ class Live:
             try:
                 await self._tell_facts()
             except UnreadableError as error:
-                self._give(Event("trouble", json.dumps({"error": str(error)})))
+                self._give(event_text("trouble", json.dumps({"error": str(error)})))
                 await asyncio.sleep(STATUS_SECONDS)
             if self._watchers and self._monotonic() >= due:
                 due = self._monotonic() + STATUS_SECONDS
-                self._give(Event("status", json.dumps(await self.status())))
+                self._give(event_text("status", await self.status_text()))
             await asyncio.sleep(POLL_SECONDS)
 
     async def _tell_facts(self) -> None:
@@ -78,12 +85,12 @@ class Live:
             return
         told = await self._house.pages.facts(self.seq, MOST_AT_ONCE)
         for one in told:
-            self._give(event_of(one))
+            self._give(fact_text(one))
             self.seq = one.seq
 
-    def _give(self, event: Event) -> None:
+    def _give(self, text: str) -> None:
         for watcher in self._watchers:
-            watcher.give(event)
+            watcher.give(text)
 
     async def status(self) -> dict[str, object]:
         """What the bot says of itself, with the age of it; `answers` is false where it does not."""
@@ -109,8 +116,8 @@ class Live:
     def _age(self) -> float:
         return round(self._monotonic() - self._asked_at, 3)
 
-    async def events(self, after: int | None) -> AsyncIterator[Event]:
-        """What happens from now on, or from behind a place of the journal; raises CrowdedError."""
+    async def events(self, after: int | None) -> AsyncIterator[str]:
+        """What happens from now on, or from behind a place of the journal, as texts of one or more events; raises CrowdedError."""
         if len(self._watchers) >= WATCHERS_MOST:
             raise CrowdedError(f"{WATCHERS_MOST} look on already")
         watcher = _Watcher()
@@ -118,33 +125,35 @@ class Live:
         self.seq = max(self.seq, begin)
         self._watchers.add(watcher)
         try:
-            yield Event("status", json.dumps(await self.status()))
+            yield event_text("status", await self.status_text())
             if after is not None:
-                async for event in self._missed(after, begin):
-                    yield event
+                async for text in self._missed(after, begin):
+                    yield text
             while not watcher.is_lost:
                 watcher.woken.clear()
-                while watcher.waiting:
-                    yield watcher.waiting.popleft()
+                if watcher.waiting:
+                    yield watcher.take()
                 await watcher.woken.wait()
         finally:
             self._watchers.discard(watcher)
 
-    async def _missed(self, after: int, upto: int) -> AsyncIterator[Event]:
+    async def _missed(self, after: int, upto: int) -> AsyncIterator[str]:
         while after < upto:
             told = await self._house.pages.facts(after, MOST_AT_ONCE)
-            for one in told:
-                if one.seq <= upto:
-                    yield event_of(one)
             if not told:
                 return
+            yield "".join(fact_text(one) for one in told if one.seq <= upto)
             after = told[-1].seq
 
 
-def event_of(told: Told) -> Event:
+def fact_row(told: Told) -> dict[str, object]:
+    """A fact as plain values."""
+    return {"seq": told.seq, "kind": type(told.fact).__name__, **_fields(told.fact)}
+
+
+def fact_text(told: Told) -> str:
     """A fact as an event."""
-    said = {"seq": told.seq, "kind": type(told.fact).__name__, **_fields(told.fact)}
-    return Event("fact", json.dumps(said), told.seq)
+    return event_text("fact", json.dumps(fact_row(told)), seq=told.seq)
 
 
 def _fields(value: object) -> dict[str, object]:

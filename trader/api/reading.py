@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.sse import EventSourceResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
 from trader.api.door import GUARDED, Refusal, needs, problems
@@ -20,11 +20,10 @@ from trader.api.house import (
     OrderSeen,
     SignalSeen,
     Step,
-    Told,
     UnreadableError,
     Worth,
 )
-from trader.api.live import CrowdedError, Live, event_of, plain
+from trader.api.live import CrowdedError, Live, event_text, fact_row, plain
 from trader.core.facts import BarClosed, SignalsKnown
 
 Row = TypeVar("Row")
@@ -134,7 +133,7 @@ async def facts(house: TheHouse, before: Before = None, most: Most = 100) -> Row
     end = await house.pages.last() + 1 if before is None else before
     rows = [one for one in await house.pages.facts(max(end - most - 1, 0), most) if one.seq < end]
     return Rows(
-        rows=[json.loads(event_of(one).data) for one in reversed(rows)],
+        rows=[fact_row(one) for one in reversed(rows)],
         next=rows[0].seq if rows and rows[0].seq > 1 else None,
     )
 
@@ -236,18 +235,25 @@ async def configuration(house: TheHouse) -> list[Value]:
 
 @router.get(
     "/events", response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "what happens, as it happens"}},
 )  # fmt: skip
 async def events(
     live: TheLive, last_event_id: Annotated[int | None, Header(ge=0, le=LARGEST_PLACE)] = None
-) -> AsyncIterator[ServerSentEvent]:
+) -> EventSourceResponse:
     """Server-sent events: `fact` with its place as id, `status` every second, `trouble`. A `Last-Event-ID` is gone on from."""
+    headers = {
+        "Cache-Control": "no-cache",
+        "X-Accel-Buffering": "no",
+    }  # the latter for nginx, which would keep them back
+    return EventSourceResponse(_events(live, last_event_id), headers=headers)
+
+
+async def _events(live: Live, after: int | None) -> AsyncIterator[str]:
     try:
-        async for event in live.events(last_event_id):
-            yield ServerSentEvent(
-                raw_data=event.data, event=event.name, id=None if event.seq is None else str(event.seq)
-            )
-    except CrowdedError as error:
-        yield ServerSentEvent(raw_data=json.dumps({"error": str(error)}), event="trouble", retry=10_000)
+        async for text in live.events(after):
+            yield text
+    except (CrowdedError, UnreadableError) as error:
+        yield event_text("trouble", json.dumps({"error": str(error)}), retry=10_000)
 
 
 @router.get(
@@ -275,7 +281,7 @@ async def _parts(what: str, house: House) -> AsyncIterator[Sequence[object]]:
     if what == "facts":
         after = 0
         while told := await pages.facts(after, MOST):
-            yield [_told(one) for one in told]
+            yield [fact_row(one) for one in told]
             after = told[-1].seq
         return
     if what == "equity":
@@ -295,7 +301,3 @@ async def _parts(what: str, house: House) -> AsyncIterator[Sequence[object]]:
             return
         newest: Any = rows[-1]
         before = pages.place_of(newest, "") if what == "orders" else newest.seq
-
-
-def _told(one: Told) -> object:
-    return json.loads(event_of(one).data)

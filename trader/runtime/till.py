@@ -21,6 +21,7 @@ from trader.runtime.reconcile import Reconciler
 from trader.runtime.watchdog import Pulse
 
 UNKNOWN_SECONDS = 60.0
+PATIENCE = 1.5  # how many times its usual interval a comparison waits for orders that are on their way
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +93,8 @@ class Till:
             self.work.clear()
             now = clock.monotonic()
             pulse.beat(line, now)
-            good = self.good_at
-            is_due = good is None or now - good >= (
-                pace.stirred_seconds if self.stream.is_stirred else pace.reconcile_seconds
-            )
             async with self.hands:
-                if self.wants_reconcile or is_due:
+                if self.wants_reconcile or self._is_due(now):
                     await self.reconcile()
                 for desk in self.desks:
                     await self._judge(desk)
@@ -110,6 +107,15 @@ class Till:
                     await self.work.wait()
             except TimeoutError:
                 continue
+
+    def _is_due(self, now: float) -> bool:
+        """Whether the account is to be compared before anything else. At its usual time, orders that are on their way go first, for a while."""
+        good, pace = self.good_at, self.pace
+        if good is None:
+            return True
+        if self.stream.is_stirred:
+            return now - good >= pace.stirred_seconds
+        return now - good >= pace.reconcile_seconds * (1.0 if self.is_quiet else PATIENCE)
 
     async def _carry_out(self) -> None:
         """Take every order that is not final one step on, sells of all desks before buys."""
