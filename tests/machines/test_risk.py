@@ -102,12 +102,36 @@ class Reviews(RuleBasedStateMachine):
 
     @rule()
     def restart(self):
-        coder, fresh = Coder([]), Gate(self.limits)
-        coder.restore(coder.capture({"gate": self.gate}), {"gate": fresh})
-        assert [getattr(fresh, name) for name in Gate.__slots__] == [
-            getattr(self.gate, name) for name in Gate.__slots__
-        ]
-        self.gate = fresh
+        self.gate = restarted(self.gate)
+
+
+def restarted(gate):
+    """The gate as a snapshot gives it back."""
+    coder, fresh = Coder([]), Gate(gate.limits)
+    coder.restore(coder.capture({"gate": gate}), {"gate": fresh})
+    assert [getattr(fresh, name) for name in Gate.__slots__] == [getattr(gate, name) for name in Gate.__slots__]
+    return fresh
+
+
+@pytest.mark.parametrize(
+    ("limits", "rule"),
+    [
+        (Limits(orders_per_minute=1), "orders_per_minute"),
+        (Limits(orders_per_day=1), "orders_per_day"),
+        (Limits(loss_per_day=0.5), "loss_per_day"),
+        (Limits(drawdown=0.5), "drawdown"),
+    ],
+)
+def test_a_restart_remembers_what_was_ordered_and_lost(limits, rule):
+    """One of each by hand: what is drawn at random may come to it seldom."""
+    gate, now = Gate(limits), 10 * DAY
+    gate.watch(now, 1_000.0)
+    facing = Facing(now + SECOND, 1_000.0, 0.0, 0.0, 0, 0, 1.0, None)
+    assert isinstance(gate.review(10.0, facing), Approved)
+    gate.count(now + SECOND)
+    gate = restarted(gate)
+    gate.watch(now + 2 * SECOND, 400.0)
+    assert gate.review(10.0, Facing(now + 2 * SECOND, 400.0, 0.0, 0.0, 0, 0, 1.0, None)) == Denied(rule)
 
 
 TestReviews = pytest.mark.slow(Reviews.TestCase)
