@@ -302,6 +302,17 @@ def test_events_are_gone_on_with_after_a_break(house):
     assert any(one["event"] == "status" for one in first)
 
 
+def test_who_has_left_is_told_no_more(house):
+    """200 may look on at once; more than that come and go here."""
+    headers = {"Authorization": f"Bearer {house.token()}"}
+    for _ in range(220):
+        connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=5)
+        connection.request("GET", "/v1/events", headers=headers)
+        with connection.getresponse() as answer:
+            assert answer.readline() == b"event: status\n"
+        connection.close()
+
+
 def events(house, after, act, *, seconds):
     """What the stream tells within some seconds, in which something is done."""
     connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=seconds)

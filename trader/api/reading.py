@@ -8,7 +8,6 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from fastapi.sse import EventSourceResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
 from trader.api.door import GUARDED, Refusal, needs, problems
@@ -234,18 +233,18 @@ async def configuration(house: TheHouse) -> list[Value]:
 
 
 @router.get(
-    "/events", response_class=EventSourceResponse,
+    "/events", response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "what happens, as it happens"}},
 )  # fmt: skip
 async def events(
     live: TheLive, last_event_id: Annotated[int | None, Header(ge=0, le=LARGEST_PLACE)] = None
-) -> EventSourceResponse:
+) -> StreamingResponse:
     """Server-sent events: `fact` with its place as id, `status` every second, `trouble`. A `Last-Event-ID` is gone on from."""
     headers = {
         "Cache-Control": "no-cache",
         "X-Accel-Buffering": "no",
     }  # the latter for nginx, which would keep them back
-    return EventSourceResponse(_events(live, last_event_id), headers=headers)
+    return StreamingResponse(_events(live, last_event_id), media_type="text/event-stream", headers=headers)
 
 
 async def _events(live: Live, after: int | None) -> AsyncIterator[str]:
