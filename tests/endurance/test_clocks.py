@@ -7,6 +7,8 @@ it goes on: nothing leaves after the end of its validity, no storm of questions,
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -141,6 +143,33 @@ async def test_a_process_that_is_suspended_for_longer_than_its_lease(tmp_path, e
         it.process.send_signal(signal.SIGCONT)
         await it.healed()
         await traded(it, 2)
+
+
+READINGS = """
+import inspect
+from trader.adapters.clock import SystemClock
+from trader.adapters.gate import gate_venue
+from trader.adapters.mexc import mexc_venue
+clocks = [SystemClock().monotonic, *(inspect.signature(one).parameters["monotonic"].default for one in (gate_venue, mexc_venue))]
+for _ in range(2):
+    print(*(clock() for clock in clocks), flush=True)
+    input()
+"""
+
+
+def test_seconds_that_a_machine_slept_count_by_each_clock_that_ages_are_taken_from(tmp_path):
+    clocks = Clocks(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-c", READINGS], env={**os.environ, **clocks.environment}, text=True, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        before = [float(word) for word in process.stdout.readline().split()]
+        clocks.slept(1_000.0)
+        print(file=process.stdin, flush=True)
+        after = [float(word) for word in process.stdout.readline().split()]
+        print(file=process.stdin, flush=True)
+    assert len(before) == 3
+    assert all(0.0 <= later - sooner < 60.0 for sooner, later in zip(before, after, strict=True)), (before, after)
 
 
 @pytest.mark.parametrize("venue", ["gate", "mexc"])

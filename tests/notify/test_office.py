@@ -88,6 +88,7 @@ def test_every_event_is_told_or_counted_once_over_failures_and_restarts(rules, s
 
 @settings(max_examples=100, deadline=None)
 @given(rules, posts)
+@example(Rules(TARGETS, quiet=NIGHT), [(12 * 3_600, [event(INFO)])])
 def test_at_quiet_hours_only_what_is_critical_is_told(rules, script):
     for now, letter in play(rules, script):
         if rules.quiet is not None and rules.quiet.holds(now):
