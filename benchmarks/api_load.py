@@ -26,7 +26,7 @@ from trader.core.facts import OrderClosed, OrderPlaced, OrderSending, TargetSet
 
 PAUSE = 1.0
 LUA = "function delay() return {milliseconds} end\nwrk.headers['Authorization'] = 'Bearer {token}'\n"
-CONNECTIONS = 10
+CONNECTIONS = 20
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def loaded(house: WholeHouse, seconds: float, load: tuple[int, int] | None) -> I
         return
     rate, watchers = load
     script = house.folder / "wrk.lua"
-    script.write_text(LUA.format(milliseconds=max(1, 1_000 * CONNECTIONS // rate - 1), token=house.token("read")))
+    script.write_text(LUA.format(milliseconds=max(1, 1_000 * CONNECTIONS // rate - 2), token=house.token("read")))
     words = [
         "nice",
         "-n19",
