@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
 from urllib.parse import quote
@@ -304,13 +305,10 @@ def test_events_are_gone_on_with_after_a_break(house):
 
 def test_who_has_left_is_told_no_more(house):
     """200 may look on at once; more than that come and go here."""
-    headers = {"Authorization": f"Bearer {house.token()}"}
     for _ in range(220):
-        connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=5)
-        connection.request("GET", "/v1/events", headers=headers)
-        with connection.getresponse() as answer:
-            assert answer.readline() == b"event: status\n"
-        connection.close()
+        with closing(http.client.HTTPConnection("127.0.0.1", house.port, timeout=5)) as connection:
+            connection.request("GET", "/v1/events", headers={"Authorization": f"Bearer {house.token()}"})
+            assert connection.getresponse().readline() == b"event: status\n"
 
 
 def events(house, after, act, *, seconds):
