@@ -304,8 +304,7 @@ def test_events_are_gone_on_with_after_a_break(house):
 
 
 def test_who_has_left_is_told_no_more(house):
-    """200 may look on at once; more than that come and go here."""
-    for _ in range(220):
+    for _ in range(220):  # 200 may look on at once; more than that come and go
         with closing(http.client.HTTPConnection("127.0.0.1", house.port, timeout=5)) as connection:
             connection.request("GET", "/v1/events", headers={"Authorization": f"Bearer {house.token()}"})
             assert connection.getresponse().readline() == b"event: status\n"
