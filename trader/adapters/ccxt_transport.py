@@ -44,6 +44,9 @@ class Wired:
         """Over our transport."""
         return await fetch_through(self, self.transport, url, method, headers, body)
 
+    def log(self, *said: object) -> None:
+        """Say nothing: what ccxt prints where `verbose` is set holds keys, signatures and listen keys."""
+
     def milliseconds(self) -> int:
         """The wall's time, from outside; all else that ccxt asks of the clock comes from here."""
         return int(self.wall() * 1_000)
