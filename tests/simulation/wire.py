@@ -72,6 +72,7 @@ class Wire:
                 world.move_prices(1)
             said = Answer(found.status, found.headers, found.body)
             if is_order:
+                world.taken_at = world.loop.time()
                 world.reach("order taken" if found.status < 300 else "order refused by the venue")
                 if "xpire" in found.body or "recvWindow" in found.body or "700003" in found.body:
                     world.reach("a late order stopped by its fence")

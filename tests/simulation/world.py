@@ -30,6 +30,7 @@ D = Decimal
 HOUR = datetime(2024, 3, 1, 12, tzinfo=UTC)
 FUNDS = {"USDT": D(10_000), "BTC": D(0), "ETH": D(0)}
 PRICES = {"BTC/USDT": D(100), "ETH/USDT": D(10)}
+COMPARED_SECONDS = 25.0  # within which the bot compares its account, whatever it is busy with
 installed()
 
 
@@ -51,6 +52,7 @@ class World:
     factors: dict = field(default_factory=dict)  # what prices are multiplied with for a moment
     is_frozen: bool = False
     power_losses: int = 0
+    taken_at: float = -1_000.0  # when an order last came to the exchange
     lost_orders: set = field(default_factory=set)  # client ids of which a restored backup does not know
     lost_keys: set = field(default_factory=set)
     traded_at: float = -1e9  # when a person traded last
@@ -234,6 +236,8 @@ class World:
             and max((one.at_ms for one in self.account.orders), default=0) + self.plan.lag_ms > self.now_ms()
         ):
             return False
+        if self.plan.is_zombies_world and self.taken_at + COMPARED_SECONDS > self.loop.time():
+            return False  # nobody waits for an order that was proven to be none: only a comparison shows it
         daemon = None if life is None else life.daemon
         return (
             daemon is not None
