@@ -1,5 +1,5 @@
 # Two commands from a fresh clone: `make run` and `make test`. Each creates .venv when it is missing and installs
-# what it lacks from the hash-pinned lock files. Nothing is installed outside .venv.
+# what it lacks from the hash-pinned lock files. Nothing is installed outside .venv, but for Debian's python3-venv where it is missing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +17,7 @@ SHELL := /bin/bash
 .PHONY: help run backtest test lint check format notebook mutants mutation proof proof-quick soak e2e bench growth size latency lock clean
 
 help:  ## what there is
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
 
 run: $(VENV)/run.stamp  ## the demo: the whole bot at a loopback exchange, checked against a replay; without keys or network
 	$(BIN)/trader demo --venue $(VENUE)

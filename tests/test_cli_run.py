@@ -21,11 +21,12 @@ from trader.cli import app, main
 from trader.cli_facts import facts_of
 from trader.core.facts import Filled
 from trader.core.instruments import Instrument
-from trader.intake import sources_of
+from trader.intake import secrets_of, sources_of
 from trader.opening import NotTradableError, check_universe, open_journal
 from trader.rehearsal import script_of
 from trader.run_settings import load_run
 from trader.runtime.stories import curve
+from trader.settings import SettingsError
 
 ROOT = Path(__file__).parents[1]
 CONFIG = """\
@@ -196,6 +197,18 @@ def test_a_shadow_has_a_journal_and_a_session_of_its_own(tmp_path):
     journal = open_journal(settings, tmp_path / "shadow", is_shadow=True)
     assert isinstance(journal, SqliteJournal)
     asyncio.run(journal.close())
+
+
+def test_a_shadow_needs_no_key_of_the_account_and_the_real_one_does(tmp_path):
+    path = tmp_path / "run.yaml"
+    inline = 'url: "http://127.0.0.1:1", key: loopback-key, secret: loopback-secret'
+    path.write_text(CONFIG.format(port=1).replace(inline, "key_file: gate-key, secret_file: gate-secret"))
+    settings, _ = load_run(path)
+    assert secrets_of(settings, tmp_path, is_shadow=True) == []
+    with pytest.raises(SettingsError, match="gate-key"):
+        secrets_of(settings, tmp_path)
+    (tmp_path / "gate-key").write_text("a-key\n")
+    assert secrets_of(settings, tmp_path, is_shadow=True) == ["a-key"], "what is there is hidden all the same"
 
 
 @pytest.mark.slow

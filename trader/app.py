@@ -349,7 +349,7 @@ def run(setup: Setup, path: Path, *, is_shadow: bool, level: str = "info", waits
     folder = _folder(settings, path, is_shadow=is_shadow)
     lock = FolderLock(folder)
     lock.take()
-    secrets = [secret for one in setup.accounts.values() for secret in secrets_of(one, home)]
+    secrets = [secret for one in setup.accounts.values() for secret in secrets_of(one, home, is_shadow=is_shadow)]
     set_up(list(dict.fromkeys(secrets)), level=level)
     log, (address, seconds) = Log(), service_manager()
     manager = ServiceManager(address)

@@ -138,14 +138,15 @@ def keys_of(settings: Run, home: Path) -> dict[str, str]:
     return {name: secret_of(None, path, home, f"intake.keys.{name}") for name, path in settings.intake.keys.items()}
 
 
-def secrets_of(settings: Run, home: Path) -> list[str]:
-    """Every secret of a run, so that none of them is ever written."""
+def secrets_of(settings: Run, home: Path, *, is_shadow: bool = False) -> list[str]:
+    """Every secret of a run, so that none of them is ever written. A shadow trades without the account's: their files may be elsewhere."""
     found = [secret_of(None, path, home, f"intake.keys.{name}") for name, path in settings.intake.keys.items()]
     for value, file in (
         (settings.account.key, settings.account.key_file),
         (settings.account.secret, settings.account.secret_file),
     ):
-        if value is not None or file is not None:
+        is_elsewhere = is_shadow and file is not None and not (home / file).exists()
+        if value is not None or (file is not None and not is_elsewhere):
             found.append(secret_of(value, file, home, "account"))
     mqtt = settings.intake.mqtt
     if mqtt is not None and (mqtt.password is not None or mqtt.password_file is not None):

@@ -144,7 +144,7 @@ def said_by(payload: str) -> str:
 def house_of(settings: Run, path: Path) -> House:
     """What the API of a run stands on."""
     folder = state_folder(settings, path)
-    socket, keys, clock = socket_of(folder), keys_of(settings, path.parent), SystemClock()
+    socket, keys = socket_of(folder), keys_of(settings, path.parent)
     payloads, mounts = Payloads(keys), mounts_of(load_setup(path))
 
     async def asked(command: str, argument: str, key: str, mount: str) -> dict[str, object]:
@@ -153,8 +153,8 @@ def house_of(settings: Run, path: Path) -> House:
         except NoDaemonError as error:
             raise DarkError("nobody answers at its socket") from error
 
-    def hooked(body: bytes, format_: str | None, secret: str) -> Receipt:
-        return _signed(_translated(body, format_, secret, settings, clock.now()), keys)
+    def hooked(body: bytes, format_: str | None, secret: str, at: datetime) -> Receipt:
+        return _signed(_translated(body, format_, secret, settings, at), keys)
 
     return House(
         settings.name, __version__, settings.timeframe, settings.assets, asked,
@@ -175,14 +175,14 @@ def mounts_of(setup: Setup) -> tuple[MountSeen, ...]:
     )  # fmt: skip
 
 
-def _translated(body: bytes, format_: str | None, secret: str, settings: Run, now: datetime) -> Receipt:
+def _translated(body: bytes, format_: str | None, secret: str, settings: Run, at: datetime) -> Receipt:
     """A webhook's body as our message, without the secret in it."""
     found = Foreign(kind_of_signals(settings)).read(
         body,
         format=format_,
         secrets={"the webhook's": secret} if secret else {},
         universe=settings.assets,
-        received_at=now,
+        received_at=at,
     )
     return Receipt(found.message, found.format, found.notes)
 

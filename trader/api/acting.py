@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -143,9 +143,9 @@ async def hook(
         raise Refusal(429, "too many requests", "api.commands is the limit", wait=1.0)
     body = await request.body()
     try:
-        if found.proof == "hmac":
-            _check_hmac(found, body, x_timestamp, x_signature, hooks.now())
-        read = house.read_hook(body, found.format, found.secret if found.proof == "body" else "")
+        is_hmac = found.proof == "hmac"
+        at = _proven(found, body, x_timestamp, x_signature, hooks.now()) if is_hmac else hooks.now()
+        read = house.read_hook(body, found.format, "" if is_hmac else found.secret, at)
     except PayloadError as error:
         if error.outcome == "unauthenticated":
             door.throttle.failed(address)
@@ -156,11 +156,12 @@ async def hook(
     return await _handed(house, read.message, format_=read.format, notes=read.notes)
 
 
-def _check_hmac(hook_: Hook, body: bytes, stamp: str | None, signature: str | None, now: datetime) -> None:
-    """Raise PayloadError unless the signature fits and is of now."""
+def _proven(hook_: Hook, body: bytes, stamp: str | None, signature: str | None, now: datetime) -> datetime:
+    """When a body was signed, by which it is named: what is sent again with its old signature is the same. Raises PayloadError unless it fits and is of now."""
     if stamp is None or signature is None or not re.fullmatch(r"\d{9,11}", stamp, re.ASCII):
         raise PayloadError("unauthenticated", "X-Timestamp (seconds since 1970) and X-Signature are needed")
     wanted = hmac.new(hook_.secret.encode(), f"{stamp}.".encode() + body, sha256).hexdigest()
     fits = hmac.compare_digest(wanted.encode(), signature.removeprefix("sha256=").encode())
     if not fits or abs(now.timestamp() - int(stamp)) > hook_.window_seconds:
         raise PayloadError("unauthenticated", "the signature does not fit, or is not of now")
+    return datetime.fromtimestamp(int(stamp), UTC)

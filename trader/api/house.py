@@ -162,7 +162,9 @@ class Receipt:
 
 
 Ask = Callable[[str, str, str, str], Awaitable[dict[str, object]]]  # command, argument, key, mount; raises DarkError
-Read = Callable[[bytes, str | None, str], Receipt]  # body, format, secret; raises ports.PayloadError
+Read = Callable[
+    [bytes, str | None, str, datetime], Receipt
+]  # body, format, secret, when it came or was signed; raises ports.PayloadError
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Pulse:
 
 @dataclass(slots=True)
 class Watchdog:
-    """Reports to `manager` three times within each `seconds`; None = it wants no sign of life, but the status all the same."""
+    """Reports to `manager` at least three times within each `seconds`; None = it wants no sign of life, but the status all the same."""
 
     manager: Manager
     clock: Clock
