@@ -12,7 +12,7 @@ import numpy as np
 
 from backtests import kernel as k
 from backtests import machine, solo
-from trader.core.engine import EXIT_WORDS
+from trader.core.exits import EXIT_WORDS
 from trader.core.facts import Dealt, ExitHit, Many, TargetSet, Woken
 from trader.core.ledger import QUOTE, Holding
 from trader.core.strategy import NOTHING, STILL, Quote, Target, Units

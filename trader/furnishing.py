@@ -113,7 +113,10 @@ def furnish(
     """Put a house together; nothing is recovered and nothing is asked yet. order: in which its mounts are told; else as they come."""
     keeper = Keeper(journal, clock)
     posts = [post for account in accounts for post in account.posts]
-    registry = Registry({post.name: account.name for account in accounts for post in account.posts})
+    registry = Registry(
+        {post.name: account.name for account in accounts for post in account.posts},
+        {post.name: {one.asset for one in post.instruments} for post in posts},
+    )
     keeper.listeners.append(registry.fold)
     tills = [_till(account, keeper, clock, registry, is_alone=len(posts) == 1) for account in accounts]
     desks = {desk.name: desk for till in tills for desk in till.desks}

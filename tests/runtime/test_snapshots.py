@@ -102,7 +102,7 @@ NO_STATE = {  # what is given at construction, what lives only within one call, 
         "outcomes", "participation", "name", "scope", "market", "spare", "claimed", "is_short",
     },
     "participation": {"_mount", "_share", "_concerns"},
-    "registry": {"_places", "_first", "_is_one"},
+    "registry": {"_places", "_universes", "_first", "_is_one"},
     "inbox": {"_read", "_journal", "_clock", "_assets", "_rules", "_price", "_ranks"},
 }  # fmt: skip
 
@@ -219,6 +219,37 @@ async def test_a_running_bot_is_what_its_facts_say_and_starts_from_its_snapshot(
     assert len(await recover(made.house, journal, program="p")) < 12
     assert made.desk.engine.mount.held("BTC/USDT").quantity == has > 1
     assert len(made.desk.outbox.attempts) >= 4
+    await journal.close()
+
+
+class Hanging(SqliteJournal):
+    """A journal whose database stops answering."""
+
+    hangs = False
+
+    async def append(self, facts):
+        if self.hangs:
+            await asyncio.sleep(3_600)
+        return await super().append(facts)
+
+
+async def test_a_bot_that_is_cut_off_while_it_writes_keeps_no_snapshot_of_what_it_decided(tmp_path, monkeypatch):
+    path = tmp_path / "j.db"
+    monkeypatch.setattr("tests.runtime.test_daemon.SqliteJournal", Hanging)
+    pace = Pace(reconcile_seconds=0.3, stale_seconds=0.9, idle_seconds=0.05, stop_seconds=0.5, snapshot_facts=20)
+    async with daemon("gate", path, pace=pace, program="p") as (_, one, bus, journal):
+        await bus.publish(rating(1, ETH=20))
+        await until(lambda: held(one, "ETH/USDT") > 0 and one.desk.is_quiet)
+        journal.hangs = True
+        await bus.publish(rating(2, BTC=50))
+        await until(lambda: "BTC/USDT" in one.desk.engine.mount.orders)
+    journal = SqliteJournal(path)
+    session = await facts(journal)
+    await journal.take("next", seconds=60)
+    made = fresh(session, Follows(), Decimal(500), None, journal)
+    await recover(made.house, journal, program="p")
+    known = {("m", order.number) for order in made.desk.engine.mount.orders.values()}
+    assert known <= set(made.desk.outbox.live), "an order that nobody wrote down"
     await journal.close()
 
 

@@ -7,7 +7,7 @@ while it writes the row of the fact, so a fold of the rows gives the same book.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trader.core.exits import Exit
+from trader.core.exits import Exit, is_exit_word
 from trader.core.facts import (
     AttemptEnded,
     BarClosed,
@@ -263,7 +263,7 @@ def _apply_plan(mount: Mount, fact: TimerDue | TargetSet | OrderPlaced | OrderCl
         case OrderPlaced(at=at, order=number, asset=asset, venue=venue, side=side, why=why):
             order = Order(
                 number, asset, venue, 1 if side == "buy" else -1, quantity=fact.quantity, spend=fact.spend, why=why,
-                placed_ns=to_ns(at), is_exit=why.startswith("exit"),
+                placed_ns=to_ns(at), is_exit=is_exit_word(why),
             )  # fmt: skip
             book_order(mount, order)
             if order.is_exit:

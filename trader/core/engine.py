@@ -26,7 +26,7 @@ from trader.core.book import (
     book_traded,
 )
 from trader.core.events import due, fire, handle, learn, rouse
-from trader.core.exits import PRICE_EXITS, Above, After, Below, Exit, is_due
+from trader.core.exits import EXIT_WORDS, PRICE_EXITS, Exit, is_due, is_exit_word
 from trader.core.facts import (
     SIDES,
     BarClosed,
@@ -65,7 +65,6 @@ from trader.core.view import Market, Strategy, View
 
 NOBODY = Wake((), (), ())
 IN_FLIGHT = "in_flight"
-EXIT_WORDS = {one: f"exit {one.__name__}" for one in (*PRICE_EXITS, After, Below, Above)}
 
 Dealer = Callable[[str, Terms, Missing, str, int], bool]
 Rebalancer = Callable[[Sequence[str], Decision, View], bool]
@@ -186,7 +185,7 @@ class Engine:
     def due(self) -> datetime | None:
         """When the engine next wants a TimerDue."""
         shut = self.market.shut if isinstance(self.market, Feed) else ()
-        at_ns = due(self.mount, self.wants, self.market.now_ns, shut)
+        at_ns = due(self.mount, self.wants, self.market.now_ns, self.armed, shut)
         return None if at_ns is None else from_ns(at_ns)
 
     def decide(self, view: View, at_ns: int, later: Iterator[int] = iter(())) -> Decision | None:  # noqa: B008  # empty
@@ -390,6 +389,8 @@ class Engine:
 
     def _place(self, asset: str, venue: str, order: Missing, why: str, at_ns: int, *, is_exit: bool = False) -> Order:
         mount, (side, quantity, spend) = self.mount, order
+        if why and not is_exit and is_exit_word(why):
+            why = f"target ({why})"  # else a restart would take it for an exit's
         number = mount.orders_made + 1
         placed = Order(number, asset, venue, side, quantity, spend, why, at_ns, is_exit)
         self.record.append((OrderPlaced, at_ns, mount.name, number, asset, venue, SIDES[side], quantity, spend, why))

@@ -4,7 +4,7 @@ Live, paper and a plain bar-by-bar driver tell the engine facts through here; a 
 and calls the same engine. What wakes a strategy is the letter of docs/rules.md, 3.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from trader.core.book import Book, Mount, book_bar
@@ -122,18 +122,23 @@ def fire(engine: Acts, feed: Feed, facts: Sequence[Fact]) -> None:
             _exits_at(engine, fact)
 
 
-def due(mount: Mount, wants: Wants, now_ns: int, shut: Collection[str] = ()) -> int | None:
-    """The next instant at which a TimerDue is wanted: timers, and after `now_ns` `every` with `at`, and `After` of what can be sold."""
+def due(
+    mount: Mount, wants: Wants, now_ns: int, armed: Callable[[str], Sequence[tuple[int, Exit]]], shut: Collection[str] = (),
+) -> int | None:  # fmt: skip
+    """The next instant at which a TimerDue is wanted: timers, and after `now_ns` `every` with `at`, and each `After` that may act.
+
+    One that is spent, or whose asset has an order at the venue, may not: told of in vain, it would be due again at once, for ever.
+    """
     times = list(mount.timers)
     if wants.every is not None and wants.at is not None:
         period = duration(wants.every)
         shift = _shift(wants, period)
         times.append(((now_ns - shift) // period + 1) * period + shift)
-    for asset, target in mount.targets.items():
+    for asset in mount.targets:
         holding = mount.held(asset)
         if holding is not None and asset not in shut:
             begin = holding.opened_ns
-            times += [max(begin + duration(e.time), now_ns + 1) for e in target.exits if isinstance(e, After)]
+            times += [max(begin + duration(e.time), now_ns + 1) for _, e in armed(asset) if isinstance(e, After)]
     return min(times, default=None)
 
 

@@ -7,6 +7,7 @@ open. Levels are computed here and nowhere else.
 from dataclasses import dataclass
 
 from trader.core.instants import duration
+from trader.core.orders import PART
 
 TOUCH = 1e-12  # levels compare with this relative tolerance, towards the hit
 
@@ -120,6 +121,15 @@ class Above:
 
 Exit = FallBy | RiseBy | TrailBy | FallTo | RiseTo | After | Below | Above
 PRICE_EXITS = (FallBy, TrailBy, FallTo, RiseBy, RiseTo)
+EXIT_WORDS = {one: f"exit {one.__name__}" for one in (*PRICE_EXITS, After, Below, Above)}
+_WORDS = frozenset(EXIT_WORDS.values())
+
+
+def is_exit_word(why: str) -> bool:
+    """Whether an order's `why` is an exit's, with or without the share that is sold; a strategy's own words are none."""
+    return why.partition(f" {PART}")[0] in _WORDS
+
+
 STOPS = (FallBy, TrailBy, FallTo)
 
 

@@ -29,7 +29,7 @@ class Feed:
     market: whose bars and prices concern it; empty = all that are told.
     """
 
-    STATE = ("now_ns", "delisted", "shut", "_bars", "_data")
+    STATE = ("now_ns", "delisted", "shut", "gone", "_bars", "_data")
 
     def __init__(self, names: Sequence[str], number: Converter, keep: int = 1_000, market: str = "") -> None:
         self.names = sorted(names)
@@ -39,6 +39,7 @@ class Feed:
         self.delisted: set[str] = set()
         self.market = market
         self.shut: set[str] = set()  # assets of whose market a start said that it cannot be traded
+        self.gone: dict[str, float] = {}  # the last closes of assets that were of the universe once
         self._keep = keep
         self._bars: dict[str, list[BarRow]] = {name: [] for name in self.names}
         self._data: dict[tuple[str, str, str], list[Datum]] = {}  # (group, kind, asset)
@@ -89,6 +90,11 @@ class Feed:
             fresh.append(said.asset)
         return sorted(set(fresh))
 
+    def remember(self, bar: BarClosed) -> None:
+        """Keep the close of an asset that was of the universe once: something of it was held, and dust of it may be."""
+        if not bar.market or not self.market or bar.market == self.market:
+            self.gone[bar.asset] = bar.close
+
     def newest(self) -> dict[str, datetime]:
         """When the last bar of each asset closed."""
         return {asset: from_ns(rows[-1][0]) for asset, rows in self._bars.items() if rows}
@@ -110,8 +116,9 @@ class Feed:
         return self.mark(asset) if self.is_tradable(asset) else None
 
     def mark(self, asset: str) -> Number:
-        """The last closed price."""
-        return self.number(self._bars[asset][-1][4])
+        """The last closed price; of an asset that was taken out of the universe, what it was then."""
+        rows = self._bars.get(asset)
+        return self.number(rows[-1][4] if rows is not None else self.gone.get(asset, 0.0))
 
     def mark_age_ns(self, asset: str) -> int:
         """How old the last closed price is."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from trader.core.book import Book
 from trader.core.engine import IN_FLIGHT, NOBODY, Engine
+from trader.core.exits import is_exit_word
 from trader.core.facts import (
     BarClosed,
     Decided,
@@ -23,6 +24,7 @@ from trader.core.facts import (
 )
 from trader.core.feed import Feed
 from trader.core.instants import DAY, duration, to_ns
+from trader.core.instruments import Terms, from_terms_row
 from trader.core.records import MountStarted
 from trader.core.view import View
 
@@ -37,6 +39,8 @@ def fold(engine: Engine, facts: Iterable[Fact]) -> None:
     for told in facts:
         fact = feed.concerning(told) if getattr(told, "mount", mount.name) == mount.name else None
         if fact is None:
+            if isinstance(told, BarClosed) and told.asset in mount.terms and told.asset not in feed.index:
+                feed.remember(told)
             continue
         if isinstance(fact, BarClosed | SignalsKnown | PriceSeen | TimerDue | Decided):
             feed.seek(to_ns(fact.at))  # as the engine did; what orders and the process say carries other clocks
@@ -50,7 +54,7 @@ def fold(engine: Engine, facts: Iterable[Fact]) -> None:
                 _decided(engine, feed, fact)
                 book.apply(fact)
             case OrderPlaced():
-                if engine.gate is not None and not fact.why.startswith("exit"):
+                if engine.gate is not None and not is_exit_word(fact.why):
                     engine.gate.count(to_ns(fact.at))
                 book.apply(fact)
                 engine.exits_seen = True
@@ -66,8 +70,10 @@ def fold(engine: Engine, facts: Iterable[Fact]) -> None:
             case OrderClosed():
                 engine.deferred.discard(fact.asset)
                 book.apply(fact)
-            case MountStarted(shut=shut):
+            case MountStarted(shut=shut, terms=terms):
                 feed.shut = {asset for asset, _ in shut}
+                for row in terms:  # what it traded once, it has to know while it hears of that time
+                    mount.terms.setdefault(row[0], [Terms(from_terms_row(row), "quote", engine.number)])
             case Resumed():
                 if engine.gate is not None:
                     engine.gate.resume()

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from trader.core.exits import is_exit_word
 from trader.core.expression import Column, Condition
 from trader.core.facts import (
     AttemptEnded,
@@ -45,7 +46,7 @@ def caused(told: Sequence[Fact], followed: Sequence[Fact], wanted: Collection[st
             hits[fact.asset] = exit_key(fact)
         if isinstance(fact, OrderPlaced):
             key = _message(heard, fact.asset, wanted) or other
-            is_exit = fact.why.startswith("exit")
+            is_exit = is_exit_word(fact.why)
             fact = replace(fact, cause=hits.get(fact.asset, key) if is_exit else key)
         done.append(fact)
     return done

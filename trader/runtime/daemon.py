@@ -106,10 +106,11 @@ class Daemon:
             await self.stopping.wait()
             for task in intake:
                 task.cancel()
-            await asyncio.wait(working, timeout=self.pace.stop_seconds)
+            _, cut = await asyncio.wait(working, timeout=self.pace.stop_seconds)
             for task in working:
                 task.cancel()
-        await self._snapshot(self.pace.snapshot_facts // 20)
+        if not cut:  # else an engine may have decided what was never written down
+            await self._snapshot(self.pace.snapshot_facts // 20)
 
     def stop(self) -> None:
         """Begin to end."""
@@ -177,10 +178,12 @@ class Daemon:
 
     async def _timers(self) -> None:
         for desk in self.house.desks:
+            told = None
             while True:
                 due = desk.engine.due()
-                if due is None or due > self.house.keeper.now() or not _has_bars_of(desk, due):
+                if due is None or due == told or due > self.house.keeper.now() or not _has_bars_of(desk, due):
                     break
+                told = due  # what is due at once again after it was told has to wait like all else
                 await self.house.tell(TimerDue(due, desk.name))
                 self._wake()
 

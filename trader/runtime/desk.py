@@ -308,7 +308,7 @@ class Desk:
         mount, kept = self.engine.mount, Decimal(0)
         selling = {one.placed.order for one in self.waiting() if self._forbidden(one) is None}
         for asset, held in mount.ledger.holdings.items():
-            if self.symbols[asset].partition("/")[0] == code:
+            if self.symbols.get(asset, asset).partition("/")[0] == code:
                 order = mount.orders.get(asset)
                 is_selling = order is not None and order.side < 0 and order.number in selling
                 sold = Decimal(order.left or 0) if order is not None and is_selling else Decimal(0)

@@ -60,7 +60,6 @@ class Track:
     refusals: int = 0  # in a row
     trades: set[str] = field(default_factory=set)
     filled: Decimal = Decimal(0)  # in all attempts
-    begun: Decimal = Decimal(0)  # what was filled when this attempt began
 
     @property
     def attempt(self) -> int:
@@ -121,7 +120,7 @@ class Outbox:
                 track.state = next_state(track.state, type(fact).__name__)
                 name = (fact.mount, fact.order, track.attempt)
                 if isinstance(fact, OrderSending):
-                    track.sending, track.begun = fact, track.filled
+                    track.sending = fact
                     self.attempts[fact.client_id] = (fact.mount, fact.order, fact.attempt)
                 if isinstance(fact, OrderAbsent) or _is_refusal(fact):
                     self.gone.add(name)
@@ -239,7 +238,8 @@ class Outbox:
         await self.book(track, trades)
         if order is None or order.is_open:
             return False
-        here = track.filled - track.begun
+        # Of this attempt alone: an earlier one that shows up after all is booked on the same order.
+        here = sum({one.trade: one.quantity for one in trades}.values(), Decimal(0))
         if order.filled is not None and order.filled != here:
             return False  # the list of trades lags behind the order
         mount, number = track.placed.mount, track.placed.order

@@ -3,7 +3,7 @@
 An account's fills and orders are all of them, also those of a mount that was taken out of the configuration since.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
 from trader.core.facts import DustLeft, Fact, Filled, OrderClosed, OrderPlaced
@@ -17,18 +17,18 @@ class LeftBehindError(ValueError):
 
 
 class Registry:
-    """`places` says on which account each mount is set to work now; the first is that of journals that name none."""
+    """`places` says on which account each mount is set to work now, `universes` in what; the first place is that of journals that name none."""
 
     STATE = ("accounts", "held", "lots", "orders")
 
-    def __init__(self, places: Mapping[str, str]) -> None:
-        self._places = dict(places)
+    def __init__(self, places: Mapping[str, str], universes: Mapping[str, Collection[str]]) -> None:
+        self._places, self._universes = dict(places), universes
         self._first = next(iter(self._places.values()))
         self._is_one = len(set(self._places.values())) == 1  # then everything is on it, by whatever name
         self.accounts: dict[str, str] = {}
         self.held: dict[tuple[str, str], Decimal] = {}
         self.lots: dict[str, Decimal] = {}
-        self.orders: dict[str, set[int]] = {}
+        self.orders: dict[str, dict[int, str]] = {}  # of each mount, by number, the asset
 
     def is_at(self, account: str, mount: str) -> bool:
         """Whether a mount's orders are on this account."""
@@ -48,10 +48,10 @@ class Registry:
                 self._fill(fact)
             case DustLeft(mount=mount, asset=asset):
                 self.held.pop((mount, asset), None)
-            case OrderPlaced(mount=mount, order=order):
-                self.orders.setdefault(mount, set()).add(order)
+            case OrderPlaced(mount=mount, order=order, asset=asset):
+                self.orders.setdefault(mount, {})[order] = asset
             case OrderClosed(mount=mount, order=order):
-                self.orders.setdefault(mount, set()).discard(order)
+                self.orders.setdefault(mount, {}).pop(order, None)
             case _:
                 pass
 
@@ -65,7 +65,7 @@ class Registry:
             self.held[name] = left
 
     def check(self) -> None:
-        """Every mount that has something must be at work where it has it; raises LeftBehindError."""
+        """Every mount that has something must be at work where it has it, and in it; raises LeftBehindError."""
         names = sorted({mount for mount, _ in self.held} | {mount for mount, open_ in self.orders.items() if open_})
         problems = [why for name in names if (why := self._problem(name))]
         if problems:
@@ -74,13 +74,20 @@ class Registry:
     def _problem(self, name: str) -> str:
         was, now = self.accounts.get(name, self._first), self._places.get(name)
         if now is not None and (self._is_one or was == now):
-            return ""
+            has = ", ".join(self._things(name, self._universes[name]))
+            return has and (
+                f"assets of {name}: it has {has}, and the configuration names that no more; put it back, `trader flatten` it, and then take it out"
+            )
         has = ", ".join(self._things(name))
         if now is None:
             return f"mounts: {name} is not set to work any more and has {has}; put it back, `trader flatten` it, and then take it out"
         return f"mounts: {name} has {has} on the account {was} and is to work on {now}; put it back, `trader flatten` it, and then move it"
 
-    def _things(self, name: str) -> Iterable[str]:
-        yield from (f"{quantity} {asset}" for (mount, asset), quantity in sorted(self.held.items()) if mount == name)
-        if open_ := self.orders.get(name):
-            yield f"{len(open_)} orders on their way"
+    def _things(self, name: str, beside: Collection[str] = ()) -> Iterable[str]:
+        """What a mount has, but for some assets."""
+        for (mount, asset), quantity in sorted(self.held.items()):
+            if mount == name and asset not in beside:
+                yield f"{quantity} {asset}"
+        orders = [asset for asset in self.orders.get(name, {}).values() if asset not in beside]
+        if orders:
+            yield f"{len(orders)} orders on their way ({', '.join(sorted(set(orders)))})"

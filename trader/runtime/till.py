@@ -128,14 +128,16 @@ class Till:
 
     async def reconcile(self) -> bool:
         """Compare the account with the facts now; false where the venue does not answer."""
+        self.wants_reconcile = self.stream.is_stirred = (
+            False  # what is heard from here on may be newer than what is read
+        )
         try:
             await self.reconciler.run()
         except VenueDownError as error:
-            self.trouble = str(error)
+            self.wants_reconcile, self.trouble = True, str(error)
             self.log.warning("not reconciled", error=self.trouble)
             return False
         self.trouble = ""
-        self.wants_reconcile = self.stream.is_stirred = False
         self.good_at = self.keeper.clock.monotonic()
         return True
 
