@@ -46,6 +46,6 @@ def test_an_order_answers_what_the_strategy_reads_of_its_asset(told, asset, caus
 def test_the_order_of_an_exit_answers_the_exit():
     hit = ExitHit(AT, "m", "A", 2, FallBy(0.1), 90.0)
     _, sold, bought = caused(
-        [said("x", "grade", "A", "B"), BAR], [hit, placed("A", "exit fall_by"), placed("B")], {"grade"}
+        [said("x", "grade", "A", "B"), BAR], [hit, placed("A", "exit FallBy"), placed("B")], {"grade"}
     )
     assert (sold.cause, bought.cause) == (f"exit:A:2:{NS}", "signal:x")

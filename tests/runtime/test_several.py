@@ -273,7 +273,7 @@ async def test_a_mount_that_joins_begins_where_it_was_set_to_work(tmp_path):
 
 
 def test_a_journal_of_one_account_is_that_of_the_first():
-    one, two = Registry({"m": "other"}), Registry({"a": "main", "b": "second"})
+    one, two = Registry({"m": "other"}, {"m": ["A"]}), Registry({"a": "main", "b": "second"}, {"a": ["A"], "b": ["A"]})
     assert one.is_at("other", "gone")
     assert one.is_of("other", "main"), "an account may be called otherwise as long as there is one"
     assert [two.is_at(name, "b") for name in ("main", "second")] == [False, True]
