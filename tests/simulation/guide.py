@@ -116,7 +116,7 @@ def stopped(plan, lot):
 
 
 def timed(plan, lot):
-    """Holdings that leave after some seconds, in some stories while the machine stands still."""
+    """Holdings that leave after some seconds, in some stories while the machine stands still, or while an order of theirs is at the exchange."""
     hold = lot.choice((3.0, 6.0))
     events = (
         [[round(hold + lot.uniform(0.6, 1.2), 3), "pause", lot.choice((1.0, 3.0)), ""]] if lot.random() < 0.6 else []
@@ -124,6 +124,7 @@ def timed(plan, lot):
     said = [
         _said(1.0, 1, BUY),
         *(_said(round(hold + 0.7 + 0.1 * n, 3), n, {"ETH/USDT": 20.0}) for n in range(2, 7)),
+        *([_said(round(hold + lot.uniform(0.8, 1.1), 3), 8, {"BTC/USDT": 20.0})] if lot.random() < 0.5 else []),
         _said(13.0, 9, BUY),
     ]
     return replace(_calm(plan, slow=lot.choice((0.0, 0.0, 0.2))), hold=hold, events=events, messages=said)
