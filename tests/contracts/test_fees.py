@@ -1,4 +1,4 @@
-"""What a Gate account's fees are taken in: over real sockets, as ccxt reads it."""
+"""What a Gate account's fees are taken in, and how much of a buy for money is filled: over real sockets, as ccxt reads it."""
 
 from decimal import Decimal
 
@@ -69,3 +69,21 @@ def test_a_fee_is_covered_as_far_as_there_is_something():
     assert covered(D(8), "GT", D("0.25")) == (D("0.25"), D("0.75"))
     assert covered(D(8), POINTS, D(-1)) == (0, 1)
     assert covered(D(8), "", D(3)) == covered(D(0), "GT", D(3)) == (0, 1)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_what_a_buy_for_money_filled_is_the_sum_of_its_trades_or_not_said(tells):
+    async with loopback("gate") as it:
+        it.exchange.tells_filled = tells
+        it.exchange.set_book("BTC/USDT", [(D(99), D(9))], [(D("100.07"), D("0.1373")), (D("100.13"), D(9))], 0)
+        venue_order = await bought(it, spend="50", limit=None)
+        trades = await it.venue.trades_of(venue_order, "BTC/USDT")
+        assert len(trades) == 2
+        filled, spent = sum(one.quantity for one in trades), sum(one.quantity * one.price for one in trades)
+        now_ms = await it.venue.now_ms()
+        scan = await it.venue.scan(["BTC/USDT"], since_ms=now_ms - 60_000, until_ms=now_ms)
+        for order in (*scan.orders, await it.venue.order(venue_order, "BTC/USDT")):
+            assert (order.quantity, order.is_open) == (None, False)
+            assert (order.filled, order.spent) == ((filled, None) if tells else (None, spent))
+        plain = await it.venue.order(await bought(it, quantity="0.5", limit="101"), "BTC/USDT")
+        assert (plain.quantity, plain.filled, plain.spent) == (D("0.5"), D("0.5"), None)

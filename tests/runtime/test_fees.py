@@ -1,4 +1,4 @@
-"""A whole bot at a Gate account whose fees are taken in something else."""
+"""A whole bot at a Gate account whose fees are taken in something else, or whose buys go out as money."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,7 +8,7 @@ import pytest
 from tests.contracts.worlds import loopback
 from tests.runtime.houses import bot
 from trader import Decision, FallBy, Quote, Target, Wants
-from trader.core.facts import ExitHit, Filled
+from trader.core.facts import AttemptEnded, ExitHit, Filled
 from trader.core.records import DiscrepancySeen
 from trader.loopback.fees import POINTS
 from trader.runtime.desk import Execution
@@ -77,3 +77,21 @@ async def test_an_account_that_pays_its_fees_in_something_else_is_read_booked_an
         assert again.cash == 500 - (1_000 - it.account.held("USDT").available)
         assert {fill.fee_asset for fill in fills} == ({named} if share == "whole" else {"BTC/USDT", "quote"})
         await again.journal.close()
+
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_a_buy_for_money_over_two_prices_becomes_final_and_is_stopped(tells, tmp_path):
+    async with loopback("gate") as it:
+        it.exchange.tells_filled = tells
+        it.exchange.set_book("BTC/USDT", [(D("99.9"), D(9))], [(D("100.07"), D("0.7373")), (D("100.13"), D(9))], 0)
+        one = await begin(it, tmp_path / "j.db", strategy=Spends(), execution=MONEY)
+        await one.bar()
+        await one.rate(BTC=250)
+        await one.work(4)
+        (ended,) = [fact for fact in await one.facts() if isinstance(fact, AttemptEnded)]
+        assert ended.filled == it.exchange.trades[0].quantity + it.exchange.trades[1].quantity
+        assert one.desk.is_quiet
+        assert not one.desk.outbox.live
+        await stopped(it, one)
+        assert one.held() < D("0.0001")
+        await one.journal.close()

@@ -243,6 +243,7 @@ class CcxtVenue:
             None if row["amount"] is None else Decimal(str(row["amount"])),
             None if row["filled"] is None else Decimal(str(row["filled"])), row["status"] == "open",
             str(row["status"]), int(row["timestamp"] or 0),
+            None if row.get("spent") is None else Decimal(str(row["spent"])),
         )  # fmt: skip
 
 

@@ -121,14 +121,15 @@ class Exchange:
 
     repeats: what a client id that is still known does: `override` (two orders, the later is found), `reject`, or
     `return` (the first order is answered again). forgets: whether a finished order is no longer found by client id.
+    tells_filled: whether an order is shown with its filled amount, which Gate has shown since 4.67 of its API.
     """
 
     def __init__(
         self, markets: Iterable[Market], *, fee: Decimal, fee_in: str, repeats: str = "override", forgets: bool = True,
-        list_lag_ms: int = 0,
+        list_lag_ms: int = 0, tells_filled: bool = True,
     ) -> None:  # fmt: skip
         self.markets = {market.symbol: market for market in markets}
-        self.fee, self.fee_in = fee, fee_in
+        self.fee, self.fee_in, self.tells_filled = fee, fee_in, tells_filled
         self.repeats, self.forgets, self.list_lag_ms = repeats, forgets, list_lag_ms
         self.accounts: dict[str, Account] = {}
         self.books: dict[str, tuple[list[Level], list[Level]]] = {}  # bids and asks, the best first

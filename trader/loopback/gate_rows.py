@@ -6,6 +6,8 @@ from typing import Any
 from trader.loopback.exchange import ZERO, Exchange, Market, Trade, VenueSideOrder
 from trader.loopback.fees import POINTS
 
+AVERAGE = Decimal("0.00000001")  # the average price is rounded to this
+
 
 def pair(market: Market) -> str:
     """`BTC_USDT`."""
@@ -42,7 +44,9 @@ def order_row(order: VenueSideOrder, exchange: Exchange) -> dict[str, Any]:
         "gt_discount": order.account.pays_in == "GT", "rebated_fee": "0", "rebated_fee_currency": market.quote,
     }  # fmt: skip
     if order.filled:
-        row["avg_deal_price"] = str(order.cost / order.filled)
+        row["avg_deal_price"] = str((order.cost / order.filled).quantize(AVERAGE))
+    if exchange.tells_filled:
+        row["filled_amount"] = str(order.filled)
     return row
 
 
