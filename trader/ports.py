@@ -197,7 +197,7 @@ Reply = Accepted | RefusedByVenue | Unclear
 
 @dataclass(frozen=True, slots=True)
 class VenueOrder:
-    """An order as the venue shows it."""
+    """An order as the venue shows it. filled: None where it does not say exactly how much; `spent` is the money of it then, if it says that."""
 
     venue_order: str
     client_id: str
@@ -208,6 +208,7 @@ class VenueOrder:
     is_open: bool
     status: str
     at_ms: int
+    spent: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,8 @@ def test_a_fill_is_booked_and_leaves_less_of_its_order(book, mount):
     assert (mount.ledger.cash, mount.ledger.fees, mount.touched) == ({"gate": 994.0}, {"quote": 1.0}, ["A"])
 
 
-@pytest.mark.parametrize(("fee_asset", "left"), [("quote", 29.0), ("X", 29.0), ("A", 30.0)])
-def test_of_an_order_that_spends_money_the_fee_is_a_part_unless_taken_in_the_asset(book, mount, fee_asset, left):
+@pytest.mark.parametrize(("fee_asset", "left"), [("quote", 29.0), ("X", 30.0), ("A", 30.0)])
+def test_of_an_order_that_spends_money_the_fee_is_a_part_only_if_taken_in_money(book, mount, fee_asset, left):
     book.apply(placed(quantity=None, spend=50.0))
     book.apply(filled(quantity=2.0, fee=1.0, fee_asset=fee_asset))
     assert mount.orders["A"].left == left

@@ -2,6 +2,7 @@
 
 # ruff: noqa: F811 - fixtures of another file are arguments here
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -75,6 +76,17 @@ async def test_an_attempt_ends_although_an_earlier_one_showed_up_and_was_booked_
     assert await house.outbox.settle(track, SYMBOL)
     assert (await house.facts())[-1] == AttemptEnded(START, "m", 1, 1, Decimal(1))
     assert track.filled == 2
+
+
+async def test_of_an_order_that_says_only_what_it_spent_trades_that_lag_are_waited_for(house):
+    track = await house.begin()
+    await house.send(track)
+    house.venue.status = replace(seen("c", filled=None), spent=Decimal("12.5"))
+    house.venue.traded = [trade(1), trade(1)]  # each is 10 of money; a page that moved shows one twice
+    assert await house.outbox.settle(track, SYMBOL) is False
+    house.venue.traded = [trade(1), trade(2, quantity="0.25")]
+    assert await house.outbox.settle(track, SYMBOL)
+    assert (await house.facts())[-1] == AttemptEnded(START, "m", 1, 1, Decimal("1.25"))
 
 
 async def test_an_order_is_given_up_or_cut_only_while_nothing_of_it_may_be_at_the_venue(house):

@@ -243,20 +243,28 @@ class CcxtVenue:
             None if row["amount"] is None else Decimal(str(row["amount"])),
             None if row["filled"] is None else Decimal(str(row["filled"])), row["status"] == "open",
             str(row["status"]), int(row["timestamp"] or 0),
+            None if row.get("spent") is None else Decimal(str(row["spent"])),
         )  # fmt: skip
 
 
 def _trade(row: Any) -> VenueTrade:  # noqa: ANN401
-    fees = [one for one in (row.get("fees") or [row["fee"]]) if one and one.get("cost")]
-    if len(fees) > 1:
-        raise VenueDownError(f"trade {row['id']} has fees in several assets: {[one['currency'] for one in fees]}")
-    fee = fees[0] if fees else {"cost": 0, "currency": row["symbol"].partition("/")[2]}
-    info = row["info"]
+    info, fee = row["info"], _fee(row)
     return VenueTrade(
         str(row["id"]), str(row["order"]), info.get("text") or info.get("clientOrderId") or "", row["symbol"], row["side"],
         Decimal(str(row["amount"])), Decimal(str(row["price"])), Decimal(str(fee["cost"])), fee["currency"],
         int(row["timestamp"]),
     )  # fmt: skip
+
+
+def _fee(row: Any) -> dict[str, Any]:  # noqa: ANN401
+    """The one fee that is booked: what moved an asset of the pair goes before what was taken in the venue's own token or in points.
+
+    A cost of "0" is no fee; a second one must not make the account unreadable.
+    """
+    base, _, quote = row["symbol"].partition("/")
+    fees = [one for one in (row.get("fees") or [row["fee"]]) if one and Decimal(str(one.get("cost") or 0))]
+    own = [one for one in fees if one["currency"] in {base, quote}]
+    return next(iter([*own, *fees]), {"cost": 0, "currency": quote})
 
 
 async def by_pages(page: Callable[[int], Awaitable[list[Any]]], size: int) -> list[Any]:

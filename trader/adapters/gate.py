@@ -74,7 +74,7 @@ class Gate:
         market = exchange.market(symbol)
         asked = {"order_id": venue_order, "currency_pair": market["id"]}
         try:
-            return exchange.parse_order(await exchange.privateSpotGetOrdersOrderId(asked), market)
+            return _order(exchange, await exchange.privateSpotGetOrdersOrderId(asked), market)
         except BaseError as error:
             if code_of(error) in GONE:
                 return None
@@ -100,7 +100,7 @@ class Gate:
         rows += await by_pages(
             lambda page: exchange.privateSpotGetOrders({**asked, **span, "status": "finished", "page": page}), PAGE
         )
-        return [exchange.parse_order(row, market) for row in rows]
+        return [_order(exchange, row, market) for row in rows]
 
     async def trades(self, exchange: Any, symbol: str, since_ms: int, until_ms: int) -> list[Any]:  # noqa: ANN401
         """Trades of the span, every page."""
@@ -171,6 +171,20 @@ class Gate:
             asset, "gate", market["symbol"], exact_step(market["precision"]["price"]),
             exact_step(market["precision"]["amount"]), exact_step(least) if least else None, "received",
         )  # fmt: skip
+
+
+def _order(exchange: Any, row: dict[str, Any], market: Any) -> Any:  # noqa: ANN401
+    """As ccxt reads it, but filled as the venue says it, for ccxt divides what a buy for money spent by a rounded average price.
+
+    Where the venue does not say it, what was spent is exact.
+    """
+    found = exchange.parse_order(row, market)
+    is_for_money = row.get("type") == "market" and row.get("side") == "buy"
+    if row.get("filled_amount"):
+        found["filled"] = row["filled_amount"]
+    elif is_for_money:
+        found |= {"filled": None, "spent": row.get("filled_total")}
+    return found | {"amount": None} if is_for_money else found
 
 
 def gate_venue(

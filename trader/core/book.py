@@ -143,7 +143,7 @@ def book_filled(
         if order.quantity is not None:
             order.left -= quantity  # type: ignore[operator]  # `left` is None only where quantity and spend are
         else:
-            order.left -= quantity * price + (fee if fee_asset != asset else 0)  # type: ignore[operator]
+            order.left -= quantity * price + (fee if fee_asset == QUOTE else 0)  # type: ignore[operator]
     if side < 0 and (holding.quantity <= 0 or mount.terms_of(asset, venue).is_dust(holding.quantity)):
         book_dust(mount, asset)
     mount.touched.append(asset)

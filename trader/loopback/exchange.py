@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+from trader.loopback.fees import POINTS, covered
+
 ZERO = Decimal(0)
 Level = tuple[Decimal, Decimal]  # price, quantity
 Candle = tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal]  # opened at ms, open, high, low, close, volume
@@ -52,6 +54,7 @@ class Trade:
     fee: Decimal
     fee_asset: str
     at_ms: int
+    beside: tuple[Decimal, str] = (ZERO, "")  # what was taken of the fee in what the account pays fees in
 
 
 @dataclass(slots=True)
@@ -83,7 +86,10 @@ class VenueSideOrder:
 
 @dataclass(slots=True)
 class Account:
-    """A customer: keys, balances, orders. addresses, pairs: what the key is bound to, () = to nothing. is_main: whether it may list keys."""
+    """A customer: keys, balances, orders. addresses, pairs: what the key is bound to, () = to nothing. is_main: whether it may list keys.
+
+    pays_in: what fees are taken in (`fees.py`) as far as there is any; empty = as the market says. points: in no list of balances.
+    """
 
     key: str
     secret: str
@@ -93,11 +99,13 @@ class Account:
     addresses: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
     is_main: bool = True
+    pays_in: str = ""
+    points: Held = field(default_factory=Held)
     made_s: int = 1_700_000_000
 
     def held(self, asset: str) -> Held:
-        """The balance of an asset."""
-        return self.balances.setdefault(asset, Held())
+        """The balance of an asset, or the points."""
+        return self.points if asset == POINTS else self.balances.setdefault(asset, Held())
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error of ours
@@ -113,14 +121,15 @@ class Exchange:
 
     repeats: what a client id that is still known does: `override` (two orders, the later is found), `reject`, or
     `return` (the first order is answered again). forgets: whether a finished order is no longer found by client id.
+    tells_filled: whether an order is shown with its filled amount, which Gate has shown since 4.67 of its API.
     """
 
     def __init__(
         self, markets: Iterable[Market], *, fee: Decimal, fee_in: str, repeats: str = "override", forgets: bool = True,
-        list_lag_ms: int = 0,
+        list_lag_ms: int = 0, tells_filled: bool = True,
     ) -> None:  # fmt: skip
         self.markets = {market.symbol: market for market in markets}
-        self.fee, self.fee_in = fee, fee_in
+        self.fee, self.fee_in, self.tells_filled = fee, fee_in, tells_filled
         self.repeats, self.forgets, self.list_lag_ms = repeats, forgets, list_lag_ms
         self.accounts: dict[str, Account] = {}
         self.books: dict[str, tuple[list[Level], list[Level]]] = {}  # bids and asks, the best first
@@ -153,7 +162,7 @@ class Exchange:
         """What does not add up, by asset: empty as long as the exchange is sound."""
         sums: dict[str, Decimal] = {}
         for account in self.accounts.values():
-            for asset, held in account.balances.items():
+            for asset, held in {**account.balances, POINTS: account.points}.items():
                 sums[asset] = sums.get(asset, ZERO) + held.available + held.locked
         for part in (self.fees, self.street):
             for asset, amount in part.items():
@@ -215,9 +224,7 @@ class Exchange:
             if known is not None:
                 raise Refusal("repeated", f"client id {client_id} is in use")
         self._numbers += 1
-        order = VenueSideOrder(
-            self._numbers, account, client_id, market, side, quantity, limit, spend, lasts, at_ms
-        )  # fmt: skip
+        order = VenueSideOrder(self._numbers, account, client_id, market, side, quantity, limit, spend, lasts, at_ms)
         self._lock(order)
         self.orders[order.number] = order
         account.orders.append(order)
@@ -339,7 +346,9 @@ class Exchange:
         base, quote = account.held(market.base), account.held(market.quote)
         buys = order.side == "buy"
         fee_asset = market.base if buys and self.fee_in == "received" else market.quote
-        fee = self.fee * (quantity if fee_asset == market.base else value)
+        pays_in = account.pays_in
+        paid, share = covered(self.fee * value, pays_in, account.held(pays_in).available if pays_in else ZERO)
+        fee = self.fee * (quantity if fee_asset == market.base else value) * share if share else ZERO
         if buys:
             quote.locked -= value
             order.locked -= value
@@ -354,12 +363,15 @@ class Exchange:
         else:
             account.held(fee_asset).available -= fee
         self.fees[fee_asset] = self.fees.get(fee_asset, ZERO) + fee
+        if paid:
+            account.held(pays_in).available -= paid
+            self.fees[pays_in] = self.fees.get(pays_in, ZERO) + paid
         sign = -1 if buys else 1
         self.street[market.base] = self.street.get(market.base, ZERO) + sign * quantity
         self.street[market.quote] = self.street.get(market.quote, ZERO) - sign * value
         order.filled += quantity
         order.cost += value
-        trade = Trade(len(self.trades) + 1, order, quantity, price, fee, fee_asset, at_ms)
+        trade = Trade(len(self.trades) + 1, order, quantity, price, fee, fee_asset, at_ms, (paid, pays_in))
         order.trades.append(trade)
         self.trades.append(trade)
         self.last[market.symbol] = price

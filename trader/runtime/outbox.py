@@ -242,6 +242,8 @@ class Outbox:
         here = sum({one.trade: one.quantity for one in trades}.values(), Decimal(0))
         if order.filled is not None and order.filled != here:
             return False  # the list of trades lags behind the order
+        if order.filled is None and order.spent is not None and order.spent > _spent(trades):
+            return False
         mount, number = track.placed.mount, track.placed.order
         await self._keep(AttemptEnded(self._clock.now(), mount, number, track.attempt, here))  # type: ignore[arg-type]
         return True
@@ -281,6 +283,11 @@ class Outbox:
 
     async def _keep(self, *facts: Fact, when: Callable[[], bool] = lambda: True) -> bool:
         return await self._keeper.keep(*facts, when=when)
+
+
+def _spent(trades: Sequence[VenueTrade]) -> Decimal:
+    """The money of an order's trades; a page that moved while it was read shows one twice."""
+    return sum({one.trade: one.quantity * one.price for one in trades}.values(), Decimal(0))
 
 
 def _is_refusal(fact: Fact) -> bool:
