@@ -17,6 +17,8 @@ FRESH_SECONDS = 0.5  # an answer of the bot serves everybody who asks within thi
 MOST_AT_ONCE = 500
 BEHIND_MOST = 2_000  # events that wait for one who reads slowly; then the stream ends, and it may come again
 WATCHERS_MOST = 200
+AGAIN_SECONDS = 5.0  # until what ended unexpectedly is begun anew
+Failed = Callable[[str, BaseException], None]  # told what ended, and why
 
 
 class CrowdedError(Exception):
@@ -65,6 +67,22 @@ class Live:
         self._asking = asyncio.Lock()
         self.seq = 0
 
+    async def go_on(self, failed: Failed) -> None:
+        """Tell until cancelled; what ends it before is said to everybody who looks on, and it begins anew after a pause."""
+        while True:
+            task = asyncio.create_task(self.run(), name="what happens")
+            try:
+                await asyncio.wait({task})
+            finally:
+                task.cancel()
+                await asyncio.wait({task})
+            error = None if task.cancelled() else task.exception()
+            error = error or RuntimeError("it ended, which it never does by itself")
+            failed("telling what happens", error)
+            said = f"what happens is not told for {AGAIN_SECONDS:g} s: {type(error).__name__}"  # its text may name what is secret
+            self._trouble(said, "the log of `trader api` has more")
+            await asyncio.sleep(AGAIN_SECONDS)
+
     async def run(self) -> None:
         """Tell until cancelled."""
         due = 0.0
@@ -72,7 +90,7 @@ class Live:
             try:
                 await self._tell_facts()
             except UnreadableError as error:
-                self._give(event_text("trouble", json.dumps({"error": str(error)})))
+                self._trouble(str(error), error.remedy)
                 await asyncio.sleep(STATUS_SECONDS)
             if self._watchers and self._monotonic() >= due:
                 due = self._monotonic() + STATUS_SECONDS
@@ -87,6 +105,9 @@ class Live:
         for one in told:
             self._give(fact_text(one))
             self.seq = one.seq
+
+    def _trouble(self, error: str, remedy: str) -> None:
+        self._give(event_text("trouble", json.dumps({"error": error, "remedy": remedy})))
 
     def _give(self, text: str) -> None:
         for watcher in self._watchers:
