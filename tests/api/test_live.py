@@ -111,6 +111,97 @@ async def bench(monkeypatch):
         await made.leave(name)
 
 
+async def test_a_fact_between_the_question_of_who_joins_and_that_of_who_tells_is_not_missed(bench):
+    joins, tells = bench.journal.hold(), bench.journal.hold()
+    heard = bench.join("one", 95)
+    await settled()  # it is told that 100 is the newest, later
+    bench.journal.newest = 101
+    bench.tell()
+    await settled()  # nobody looks on yet: it is told that 101 is, later
+    joins.set()
+    await settled()
+    tells.set()
+    await settled()
+    bench.journal.newest = 102
+    await bench.told()
+    await settled()
+    assert places(heard) == [96, 97, 98, 99, 100, 101, 102]
+
+
+async def test_a_late_answer_to_who_tells_makes_nobody_hear_twice(bench):
+    tells = bench.journal.hold()
+    bench.tell()
+    await settled()
+    bench.journal.newest = 101
+    heard = bench.join("one", 95)
+    await settled()
+    tells.set()
+    await settled()
+    await bench.told()
+    await settled()
+    assert places(heard) == [96, 97, 98, 99, 100, 101]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_of_two_who_join_at_once_both_hear_everything_once(bench, is_told):
+    """The second one's answer comes when the first one is in, and was told what is new, or was not yet."""
+    first, second = bench.journal.hold(), bench.journal.hold()
+    one = bench.join("one", 95)
+    await settled()
+    bench.journal.newest = 100 if is_told else 103
+    two = bench.join("two", 95)
+    await settled()
+    first.set()
+    await settled()
+    bench.journal.newest = 103
+    if is_told:
+        await bench.told()
+    second.set()
+    await settled()
+    await bench.told()
+    await settled()
+    assert places(one) == places(two) == list(range(96, 104))
+
+
+async def test_who_joins_when_all_others_left_amid_an_answer_hears_nothing_twice(bench):
+    bench.join("one")
+    await settled()
+    bench.journal.newest, tells = 103, bench.journal.hold()
+    bench.tell()  # 101 to 103, later
+    await settled()
+    await bench.leave("one")
+    bench.journal.newest = 105
+    heard = bench.join("two", 100)
+    await settled()
+    tells.set()
+    await settled()
+    bench.journal.newest = 106
+    await bench.told()
+    await settled()
+    assert places(heard) == [101, 102, 103, 104, 105, 106]
+
+
+async def test_an_answer_older_than_what_others_were_told_meanwhile_loses_nothing(bench):
+    joins = bench.journal.hold()
+    heard = bench.join("one", 95)
+    await settled()  # it is told that 100 is the newest, later
+    bench.join("two")
+    await settled()
+    bench.journal.newest = 103
+    await bench.told()
+    bench.journal.newest, tells = 104, bench.journal.hold()
+    bench.tell()  # 104, later
+    await settled()
+    await bench.leave("two")
+    joins.set()
+    await settled()
+    tells.set()
+    await settled()
+    await bench.told()
+    await settled()
+    assert places(heard) == list(range(96, 105))
+
+
 async def test_what_ends_unexpectedly_is_said_logged_and_begun_anew(bench):
     heard = bench.join("one")
     await settled()

@@ -99,12 +99,15 @@ class Live:
 
     async def _tell_facts(self) -> None:
         if not self._watchers:
-            self.seq = await self._house.pages.last()
+            newest = await self._house.pages.last()
+            if not self._watchers:  # who came meanwhile is told from where he began
+                self.seq = newest
             return
         told = await self._house.pages.facts(self.seq, MOST_AT_ONCE)
         for one in told:
-            self._give(fact_text(one))
-            self.seq = one.seq
+            if one.seq > self.seq:  # all may have left meanwhile, and another come, who began behind it
+                self._give(fact_text(one))
+                self.seq = one.seq
 
     def _trouble(self, error: str, remedy: str) -> None:
         self._give(event_text("trouble", json.dumps({"error": error, "remedy": remedy})))
@@ -139,11 +142,13 @@ class Live:
 
     async def events(self, after: int | None) -> AsyncIterator[str]:
         """What happens from now on, or from behind a place of the journal, as texts of one or more events; raises CrowdedError."""
+        if not self._watchers:
+            newest = await self._house.pages.last()
+            if not self._watchers:  # else another came meanwhile, who would miss what is between
+                self.seq = max(self.seq, newest)
         if len(self._watchers) >= WATCHERS_MOST:
             raise CrowdedError(f"{WATCHERS_MOST} look on already")
-        watcher = _Watcher()
-        begin = self.seq if self._watchers else await self._house.pages.last()
-        self.seq = max(self.seq, begin)
+        watcher, begin = _Watcher(), self.seq  # nothing is awaited between the two
         self._watchers.add(watcher)
         try:
             yield event_text("status", await self.status_text())
