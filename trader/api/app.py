@@ -125,7 +125,7 @@ def _app(
         Vault(rules.tokens, now), Sessions(monotonic), Throttle(monotonic), Rate(rules.requests, monotonic),
         Rate(rules.commands, monotonic), rules.proxies,
     )  # fmt: skip
-    app.state.hooks = Hooks(dict(rules.hooks), now)
+    app.state.hooks = Hooks(dict(rules.hooks), now, Rate(rules.commands, monotonic))
     app.state.jobs = None
     for router in (reading.router, acting.router):
         app.include_router(router)
