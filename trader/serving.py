@@ -7,16 +7,18 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import uvicorn
 
 from strategies.loading import load as load_strategy
 from trader import __version__
 from trader.adapters.clock import SystemClock
+from trader.adapters.fact_codec import CodecError
 from trader.adapters.foreign import KIND, NAMES, Foreign
 from trader.adapters.journal_pages import EPOCH, MICROSECOND, JournalPages
 from trader.adapters.payloads import Payloads, parts_of_schema, signed
@@ -47,6 +49,7 @@ from trader.origins import effective
 from trader.ports import JournalDownError
 from trader.run_settings import Run, secret_of, state_folder
 from trader.runtime.control import Command, NoDaemonError, ask, socket_of
+from trader.runtime.logs import Log, set_up
 from trader.runtime.stories import explain
 from trader.setting_values import near
 from trader.settings import SettingsError
@@ -60,11 +63,12 @@ SHORTEST_SECRET = 16
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is served: the application, and the token that was made for this time, if one was."""
+    """What is served: the application, the token that was made for this time, if one was, and what is never to be logged."""
 
     application: Application
     token: str | None
     choice: ApiChoice
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Pages:
@@ -78,6 +82,8 @@ class Pages:
             return await work
         except JournalDownError as error:
             raise UnreadableError(str(error)) from error
+        except CodecError as error:
+            raise UnreadableError(str(error), "start `trader api` anew, as the version that the bot is") from error
 
     async def last(self) -> int:
         """The newest place."""
@@ -214,15 +220,17 @@ def _hook_secret(name: str, file: Path) -> str:
 def served(settings: Run, path: Path) -> Served:
     """The API of a run, put together; raises SettingsError where a token or a secret is no good."""
     choice, home = settings.api, path.parent
-    tokens, made = list[Token](), None
+    tokens, texts, made = list[Token](), list[str](), None
     for name, one in choice.tokens.items():
         text = secret_of(None, one.file, home, f"api.tokens.{name}.file")
+        texts.append(text)
         try:
             tokens.append(Token.of(name, text, one.scopes, one.expires))
         except ValueError as error:
             raise SettingsError(f"api.tokens.{name}.file: {home / one.file}: {error}") from error
     if not tokens:
         made = secrets.token_urlsafe(32)
+        texts.append(made)
         tokens.append(Token.of("printed at the start", made, SCOPES))
     hooks = {
         name: Hook(
@@ -240,8 +248,13 @@ def served(settings: Run, path: Path) -> Served:
         tokens, hooks, names, choice.requests, choice.commands, choice.proxies, is_secure=choice.certificate is not None
     )
     clock = SystemClock()
-    made_of = application(house_of(settings, path), rules, now=clock.now, monotonic=clock.monotonic)
-    return Served(made_of, made, choice)
+    made_of = application(
+        house_of(settings, path), rules, now=clock.now, monotonic=clock.monotonic, failed=Log().failed
+    )
+    texts += [*(one.secret for one in hooks.values()), *keys_of(settings, home).values()]
+    if settings.journal is not None and (password := urlsplit(settings.journal).password):
+        texts += [password, unquote(password)]
+    return Served(made_of, made, choice, tuple(texts))
 
 
 def document_of(settings: Run, path: Path) -> dict[str, Any]:
@@ -251,6 +264,7 @@ def document_of(settings: Run, path: Path) -> dict[str, Any]:
 
 async def serve(found: Served, home: Path, *, told: Callable[[str, str | None], None]) -> None:
     """Serve until SIGTERM or Ctrl-C; told: called with the address once it listens, and the token that was made."""
+    set_up(found.secrets)
     choice = found.choice
     tls: dict[str, Any] = {}
     if choice.certificate is not None and choice.certificate_key is not None:

@@ -165,6 +165,18 @@ async def test_who_hangs_up_without_an_answer_is_named(tmp_path):
             await ask(tmp_path / "s", Command("status"))
 
 
+@pytest.mark.parametrize("cut", [b'{"ok": true, "mount": "m", "sta', b'{"ok": true', b"{", b"[" * 100_000, b"\xff\n"])
+async def test_who_hangs_up_amid_an_answer_is_named(tmp_path, cut):
+    async def killed(reader, writer):
+        await reader.readline()
+        writer.write(cut)
+        writer.close()
+
+    async with await asyncio.start_unix_server(killed, str(tmp_path / "s")):
+        with pytest.raises(NoDaemonError, match="the daemon hung up amid its answer"):
+            await ask(tmp_path / "s", Command("status"))
+
+
 def test_the_socket_lies_in_the_runs_folder_unless_that_path_is_too_long(tmp_path, monkeypatch):
     from pathlib import Path
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from trader.api.door import GUARDED, Door, Refusal, needs, problems, within
 from trader.api.house import DarkError, House
 from trader.api.reading import TheHouse
+from trader.api.tokens import Rate
 from trader.ports import PayloadError
 
 router = APIRouter(prefix="/v1", responses=problems(*GUARDED, 503))
@@ -69,10 +70,11 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """All of them, and the time."""
+    """All of them, the time, and how much is taken from an address of which nothing is proven yet."""
 
     by_name: dict[str, Hook]
     now: Callable[[], datetime]
+    unproven: Rate  # apart from what callers have: however many addresses come, they push nobody's count out
 
 
 @router.post(
@@ -139,8 +141,8 @@ async def hook(
         raise Refusal(404, "there is no such webhook", "api.hooks names them")
     if found.addresses and not within(address, found.addresses):
         raise Refusal(403, "not from this address", "api.hooks.NAME.addresses lists who may")
-    if not door.commands.take(f"hook {name}"):
-        raise Refusal(429, "too many requests", "api.commands is the limit", wait=1.0)
+    if not hooks.unproven.take(f"hook {name} {address}"):
+        raise Refusal(429, "too many requests from this address", "api.commands is the limit", wait=1.0)
     body = await request.body()
     try:
         is_hmac = found.proof == "hmac"
@@ -153,6 +155,8 @@ async def hook(
         raise Refusal(
             422, error.why, "`trader signal explain-payload` says what a body is read as", outcome=error.outcome
         ) from error
+    if not door.commands.take(f"hook {name}"):  # asked of who proved himself alone: strangers must not use it up
+        raise Refusal(429, "too many requests", "api.commands is the limit", wait=1.0)
     return await _handed(house, read.message, format_=read.format, notes=read.notes)
 
 

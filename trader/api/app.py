@@ -22,7 +22,7 @@ from trader.api.door import COOKIE, GUARDED, Door, Problem, Refusal, cookie, nee
 from trader.api.guard import Application, Guard
 from trader.api.house import DarkError, House, UnreadableError
 from trader.api.jobs import Jobs
-from trader.api.live import Live
+from trader.api.live import Failed, Live
 from trader.api.metrics import CONTENT_TYPE, exposition
 from trader.api.tokens import SESSION_SECONDS, Caller, Rate, Sessions, Throttle, Token, Vault
 
@@ -75,16 +75,19 @@ class Rules:
 
 def application(
     house: House, rules: Rules, *, now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    monotonic: Callable[[], float] = time.monotonic,
+    monotonic: Callable[[], float] = time.monotonic, failed: Failed,
 ) -> Application:  # fmt: skip
-    """The whole of it, as ASGI."""
-    app = _app(house, rules, now=now, monotonic=monotonic)
+    """The whole of it, as ASGI. failed: told of what ended unexpectedly and is begun anew."""
+    app = _app(house, rules, now=now, monotonic=monotonic, failed=failed)
     return Guard(app, {"localhost", "127.0.0.1", "::1", *rules.names})
 
 
 def openapi(house: House) -> dict[str, Any]:
     """The OpenAPI document of the routes."""
-    return documented(_app(house, Rules((), {}, ()), now=lambda: datetime.now(UTC), monotonic=time.monotonic))
+    app = _app(
+        house, Rules((), {}, ()), now=lambda: datetime.now(UTC), monotonic=time.monotonic, failed=lambda *_: None
+    )
+    return documented(app)
 
 
 def documented(app: FastAPI) -> dict[str, Any]:
@@ -97,12 +100,14 @@ def documented(app: FastAPI) -> dict[str, Any]:
     return found
 
 
-def _app(house: House, rules: Rules, *, now: Callable[[], datetime], monotonic: Callable[[], float]) -> FastAPI:
+def _app(
+    house: House, rules: Rules, *, now: Callable[[], datetime], monotonic: Callable[[], float], failed: Failed
+) -> FastAPI:  # fmt: skip
     live = Live(house, monotonic)
 
     @asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(live.run())
+        watching = asyncio.create_task(live.go_on(failed), name="what happens")
         yield
         watching.cancel()
         with suppress(asyncio.CancelledError):
@@ -120,7 +125,7 @@ def _app(house: House, rules: Rules, *, now: Callable[[], datetime], monotonic: 
         Vault(rules.tokens, now), Sessions(monotonic), Throttle(monotonic), Rate(rules.requests, monotonic),
         Rate(rules.commands, monotonic), rules.proxies,
     )  # fmt: skip
-    app.state.hooks = Hooks(dict(rules.hooks), now)
+    app.state.hooks = Hooks(dict(rules.hooks), now, Rate(rules.commands, monotonic))
     app.state.jobs = None
     for router in (reading.router, acting.router):
         app.include_router(router)
@@ -135,13 +140,9 @@ def _app(house: House, rules: Rules, *, now: Callable[[], datetime], monotonic: 
 
 def _handlers(app: FastAPI) -> None:
     async def unreadable(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, UnreadableError)
         return JSONResponse(
-            {
-                "error": f"the journal cannot be read: {error}",
-                "remedy": "start the bot with `trader run`",
-                "outcome": "",
-            },
-            503,
+            {"error": f"the journal cannot be read: {error}", "remedy": error.remedy, "outcome": ""}, 503
         )
 
     async def invalid(_request: Request, error: Exception) -> JSONResponse:

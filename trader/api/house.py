@@ -15,7 +15,11 @@ class DarkError(Exception):
 
 
 class UnreadableError(Exception):
-    """The journal cannot be read now, or is not there yet."""
+    """The journal cannot be read now, is not there yet, or says what this program does not know."""
+
+    def __init__(self, why: str, remedy: str = "start the bot with `trader run`") -> None:
+        super().__init__(why)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)

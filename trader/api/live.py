@@ -17,6 +17,8 @@ FRESH_SECONDS = 0.5  # an answer of the bot serves everybody who asks within thi
 MOST_AT_ONCE = 500
 BEHIND_MOST = 2_000  # events that wait for one who reads slowly; then the stream ends, and it may come again
 WATCHERS_MOST = 200
+AGAIN_SECONDS = 5.0  # until what ended unexpectedly is begun anew
+Failed = Callable[[str, BaseException], None]  # told what ended, and why
 
 
 class CrowdedError(Exception):
@@ -65,6 +67,22 @@ class Live:
         self._asking = asyncio.Lock()
         self.seq = 0
 
+    async def go_on(self, failed: Failed) -> None:
+        """Tell until cancelled; what ends it before is said to everybody who looks on, and it begins anew after a pause."""
+        while True:
+            task = asyncio.create_task(self.run(), name="what happens")
+            try:
+                await asyncio.wait({task})
+            finally:
+                task.cancel()
+                await asyncio.wait({task})
+            error = None if task.cancelled() else task.exception()
+            error = error or RuntimeError("it ended, which it never does by itself")
+            failed("telling what happens", error)
+            said = f"what happens is not told for {AGAIN_SECONDS:g} s: {type(error).__name__}"  # its text may name what is secret
+            self._trouble(said, "the log of `trader api` has more")
+            await asyncio.sleep(AGAIN_SECONDS)
+
     async def run(self) -> None:
         """Tell until cancelled."""
         due = 0.0
@@ -72,7 +90,7 @@ class Live:
             try:
                 await self._tell_facts()
             except UnreadableError as error:
-                self._give(event_text("trouble", json.dumps({"error": str(error)})))
+                self._trouble(str(error), error.remedy)
                 await asyncio.sleep(STATUS_SECONDS)
             if self._watchers and self._monotonic() >= due:
                 due = self._monotonic() + STATUS_SECONDS
@@ -81,12 +99,18 @@ class Live:
 
     async def _tell_facts(self) -> None:
         if not self._watchers:
-            self.seq = await self._house.pages.last()
+            newest = await self._house.pages.last()
+            if not self._watchers:  # who came meanwhile is told from where he began
+                self.seq = newest
             return
         told = await self._house.pages.facts(self.seq, MOST_AT_ONCE)
         for one in told:
-            self._give(fact_text(one))
-            self.seq = one.seq
+            if one.seq > self.seq:  # all may have left meanwhile, and another come, who began behind it
+                self._give(fact_text(one))
+                self.seq = one.seq
+
+    def _trouble(self, error: str, remedy: str) -> None:
+        self._give(event_text("trouble", json.dumps({"error": error, "remedy": remedy})))
 
     def _give(self, text: str) -> None:
         for watcher in self._watchers:
@@ -118,11 +142,13 @@ class Live:
 
     async def events(self, after: int | None) -> AsyncIterator[str]:
         """What happens from now on, or from behind a place of the journal, as texts of one or more events; raises CrowdedError."""
+        if not self._watchers:
+            newest = await self._house.pages.last()
+            if not self._watchers:  # else another came meanwhile, who would miss what is between
+                self.seq = max(self.seq, newest)
         if len(self._watchers) >= WATCHERS_MOST:
             raise CrowdedError(f"{WATCHERS_MOST} look on already")
-        watcher = _Watcher()
-        begin = self.seq if self._watchers else await self._house.pages.last()
-        self.seq = max(self.seq, begin)
+        watcher, begin = _Watcher(), self.seq  # nothing is awaited between the two
         self._watchers.add(watcher)
         try:
             yield event_text("status", await self.status_text())

@@ -50,7 +50,7 @@ def socket_of(folder: Path) -> Path:
 
 
 class NoDaemonError(Exception):
-    """Nobody listens at the socket."""
+    """Nobody listens at the socket, or answers to the end."""
 
 
 class Control:
@@ -122,6 +122,9 @@ async def ask(path: Path, command: Command, *, seconds: float = SECONDS) -> dict
         raise NoDaemonError(f"{path}: no daemon answers ({type(error).__name__})") from error
     if not line:
         raise NoDaemonError(f"{path}: the daemon hung up")
-    found = json.loads(line)
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:  # a daemon that is killed amid an answer leaves half a line
+        raise NoDaemonError(f"{path}: the daemon hung up amid its answer") from error
     assert isinstance(found, dict)
     return found

@@ -44,7 +44,7 @@ class Outcomes:
         self.open: dict[str, Open] = {}
         self._orders: dict[int, tuple[str, str]] = {}
         self._traded: set[int] = set()
-        self._told: list[str] = []  # publications since the last decision
+        self._told: list[str] = []  # publications since the last decision that are open
         self._is_decided = False
 
     def note(self, fact: Fact) -> None:
@@ -77,6 +77,8 @@ class Outcomes:
                     self.open[key].moved[asset] = TRADED if fact.order in self._traded else fact.reason
             case SignalClosed() if fact.mount == self.mount:
                 self.open.pop(fact.key, None)
+                if fact.key in self._told:  # it may be long, or for ever, until something is decided
+                    self._told.remove(fact.key)
             case _:
                 pass
 
