@@ -47,9 +47,9 @@ class Order:
 
 
 def reorder(result: Result, draws: int, seed: int = 0) -> Order | None:
-    """Draw the order of a replay's round trips; None where it has fewer than two."""
+    """Draw the order of a replay's round trips; None where it has fewer than two, or nothing is to be drawn."""
     gains = trip_gains(result)
-    if len(gains) < 2:
+    if len(gains) < 2 or draws < 1:
         return None
     lot = np.random.default_rng(seed)
     falls, grown = np.empty(draws), np.empty(draws)
@@ -81,7 +81,7 @@ def trip_gains(result: Result) -> Floats:
     """What each round trip made, as a share of the equity at the close before its first fill, in order of their ends."""
     fills = result.fills
     columns = [fills[name].tolist() for name in ("asset", "side", "quantity", "price", "fee", "fee_asset")]
-    profits = dict(round_trips(FillColumns(*columns)))
+    profits = dict(round_trips(FillColumns(*columns), *result.tape.least))
     begun: dict[str, int] = {}
     begins = []
     for number, asset in enumerate(columns[0]):

@@ -134,9 +134,11 @@ def trades(
     }
 
 
-def round_trips(fills: FillColumns) -> list[tuple[int, float]]:
-    """Give the closed trips in the order of their ends: the number of the fill that ends each, and its profit."""
-    return _round_trips(fills, {}, {})[0]
+def round_trips(
+    fills: FillColumns, lots: Mapping[str, float] | None = None, minimums: Mapping[str, float] | None = None
+) -> list[tuple[int, float]]:
+    """Give the closed trips in the order of their ends, as `trades` counts them: the number of the fill that ends each, and its profit."""
+    return _round_trips(fills, lots or {}, minimums or {})[0]
 
 
 def daily_returns(equity: Floats, closes_ns: Instants, cash_start: float) -> tuple[Instants, Floats]:

@@ -141,7 +141,10 @@ class Result:
         found |= metrics.measure(equity, panel.closes_ns, panel.step_ns, cash_start=self.cash_start)
         rows = [row for row in self.rows if row[0] is Filled]
         years = metrics.span_years(panel.closes_ns, panel.step_ns)
-        found |= metrics.trades(_columns(rows), equity_mean=float(equity.mean()), years=years)
+        lots, minimums = self.tape.least
+        found |= metrics.trades(
+            _columns(rows), equity_mean=float(equity.mean()), years=years, lots=lots, minimums=minimums
+        )
         invested = equity - curve(panel, log, self.cash_start, cash_only=True)
         found["exposure"] = float(np.mean(invested / np.where(equity == 0, np.nan, equity)))
         trailing, waits = trail_ambiguities(panel, log.trails), log.waits + [0] * log.at_once

@@ -184,6 +184,15 @@ class Tape:
         return self.panel.names
 
     @property
+    def least(self) -> tuple[dict[str, float], dict[str, float]]:
+        """The lot and the least notional by asset, where there is one: what is held of less cannot be sold."""
+        known = self.instruments.items()
+        return (
+            {name: float(one.lot) for name, one in known if one.lot is not None},
+            {name: float(one.min_notional) for name, one in known if one.min_notional is not None},
+        )
+
+    @property
     def step_ns(self) -> int:
         """The base timeframe in nanoseconds."""
         return self.panel.step_ns

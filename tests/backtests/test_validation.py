@@ -25,6 +25,7 @@ from backtests.validation import walk_forward
 from strategies import RatingBand, TopRated
 from tests.services.parts import full
 from trader.core.instants import to_ns
+from trader.core.instruments import Instrument
 
 SPACE = Space({"top": Range(1, 8), "enter": Range(40, 80, step=10), "kind": ["derived_ta", "derived_trader"]})
 
@@ -271,3 +272,24 @@ def test_validation_is_gone_on_with(days, tmp_path):
     assert again.swept.fresh == 0
     assert again.as_dict() == first.as_dict()
     assert "<h1>" in first.report(tmp_path / "v.html").read_text()
+
+
+def walk_of(step, *, bars=300, seed=3, **terms):
+    """One asset on a random walk, with a rating at each open."""
+    lot = np.random.default_rng(seed)
+    ts = np.datetime64("2015-01-05", "ns") + np.arange(bars) * np.timedelta64(step)
+    close = 100 * np.exp(np.cumsum(lot.normal(0, 0.03, bars)))
+    open_ = np.append(100, close[:-1])
+    rows = {"ts": ts, "asset": "A", "open": open_, "high": np.maximum(open_, close), "low": np.minimum(open_, close)}
+    said = {"asset": "A", "kind": "trader_grade", "as_of": ts, "known_at": ts, "value": lot.uniform(0, 100, bars)}
+    return Tape.from_columns(rows | {"close": close, "volume": 1e6}, said, None, [Instrument("A", **terms)])
+
+
+@pytest.mark.parametrize("fee_on_buy", ["quote", "received"])
+@pytest.mark.parametrize("terms", [{}, {"lot": 0.01}, {"min_notional": 10.0, "lot": 0.01}], ids=str)
+def test_what_is_less_than_a_lot_ends_a_trip_as_nothing_does(terms, fee_on_buy):
+    result = replay(RatingBand(size=0.9), walk_of(np.timedelta64(1, "D"), **terms), costs=Costs(fee_on_buy=fee_on_buy))
+    sells = int((result.fills["side"] == "sell").sum())
+    assert sells > 20
+    assert result.stats["n_trades"] == sells
+    assert len(trip_gains(result)) == sells
