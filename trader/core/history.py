@@ -14,7 +14,7 @@ from trader.core.conditions import Column, newest
 from trader.core.instants import from_ns
 from trader.core.instruments import Converter, Number, plainly
 from trader.core.panel import LONG_AGO, Arrivals, Floats, Instants, Panel, Told, datums
-from trader.core.signals import Signal
+from trader.core.signals import MARKET, Signal
 from trader.core.view import Bars
 
 __all__ = ["LONG_AGO", "Arrivals", "Floats", "History", "Instants", "Panel", "datums"]
@@ -208,15 +208,19 @@ class History:
     def value(self, column: Column, asset: str, max_age_ns: int) -> float:
         """A column's value now, NaN when unknown; at closes it is read from a column computed once per panel."""
         if not self.is_close:
-            return newest(column, self.panel.series(self.index[asset]), max_age_ns, self.now_ns)
+            return newest(column, self.panel.series(self._place(asset)), max_age_ns, self.now_ns)
         read, last, whose, age = self._read
         if column is not last or asset is not whose or max_age_ns != age:
             # hashing a column costs more than reading it; one that is kept keeps its id
             key = (id(column), asset, max_age_ns)  # sim-ok: the name of a column in a memory, never its order
             kept = self._columns.get(key)
             if kept is None:
-                read = self.panel.column(column, self.index[asset], max_age_ns).item
+                read = self.panel.column(column, self._place(asset), max_age_ns).item
                 kept = self._columns[key] = (read, column, asset, max_age_ns)
             self._read = kept
             read = kept[0]
         return read(self.bar)
+
+    def _place(self, asset: str) -> int:
+        """Where an asset's data stand; those about the market as a whole, which has no bars, come last."""
+        return len(self.names) if asset == MARKET else self.index[asset]
