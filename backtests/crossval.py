@@ -17,7 +17,7 @@ from backtests.folds import Fold, crossed, group_days, paths
 if TYPE_CHECKING:
     from trader.core.history import Floats
 
-YEAR = math.sqrt(365)
+YEAR = 365.0  # days
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +53,31 @@ class CrossValidation:
         return float(np.mean([one.outside for one in self.choices]))
 
 
-def cross_validate(gains: Floats, groups: int, *, tests: int = 1, purge: int = 0, embargo: int = 0) -> CrossValidation:
-    """Cross-validate trials with these returns, days x trials. Raises ValueError where there are too few."""
+def cross_validate(
+    gains: Floats, groups: int, *, tests: int = 1, purge: int = 0, embargo: int = 0, per_year: float = YEAR
+) -> CrossValidation:
+    """Cross-validate trials with these returns, days x trials (`per_year` of them, where bars are longer). Raises ValueError where there are too few."""
     if gains.shape[1] < 2:
         raise ValueError("cross-validation needs at least two trials that went to the end")
     folds = crossed(len(gains), groups, tests=tests, purge=purge, embargo=embargo)
-    choices = [_chosen(gains, fold) for fold in folds]
+    choices = [_chosen(gains, fold, per_year) for fold in folds]
     days, histories = group_days(len(gains), groups), []
     for path in paths(groups, tests):
         whole = np.concatenate([gains[days[group], choices[fold].trial] for group, fold in enumerate(path)])
-        histories.append(float(ratios(whole[:, None])[0]))
+        histories.append(float(ratios(whole[:, None], per_year)[0]))
     under = np.mean([one.rank > (gains.shape[1] + 1) / 2 - 1e-9 for one in choices])
     return CrossValidation(choices, float(under), histories)
 
 
-def ratios(gains: Floats) -> Floats:
+def ratios(gains: Floats, per_year: float = YEAR) -> Floats:
     """The Sharpe ratio per year of each column; 0 where nothing moves, as for a trial that never trades."""
     spread = gains.std(axis=0, ddof=1)
-    found: Floats = np.divide(gains.mean(axis=0), spread, out=np.zeros(gains.shape[1]), where=spread > 1e-14) * YEAR
-    return found
+    found: Floats = np.divide(gains.mean(axis=0), spread, out=np.zeros(gains.shape[1]), where=spread > 1e-14)
+    return found * math.sqrt(per_year)
 
 
-def _chosen(gains: Floats, fold: Fold) -> Choice:
-    inside, outside = ratios(gains[fold.chosen_on]), ratios(gains[fold.tested])
+def _chosen(gains: Floats, fold: Fold, per_year: float) -> Choice:
+    inside, outside = ratios(gains[fold.chosen_on], per_year), ratios(gains[fold.tested], per_year)
     trial = int(inside.argmax())
     better, equal = int((outside > outside[trial]).sum()), int((outside == outside[trial]).sum())
     return Choice(fold.groups, trial, float(inside[trial]), float(outside[trial]), better + (equal + 1) / 2)

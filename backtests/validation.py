@@ -18,6 +18,7 @@ from backtests import metrics
 from backtests.chance import Order, Spread, refill, reorder
 from backtests.crossval import CrossValidation, cross_validate
 from backtests.folds import walk
+from backtests.metrics import YEAR_NS
 from backtests.search import Plan, Search
 from backtests.space import Range, Space
 from backtests.spans import Span
@@ -38,7 +39,7 @@ FIGURES = ("total_return", "sharpe", "max_drawdown")
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How to validate. purge, embargo: durations, whole days count. slip: see `trial.Job`."""
+    """How to validate. purge, embargo: durations, whole days count (whole bars where they are longer). slip: see `trial.Job`."""
 
     folds: int = 5
     anchored: bool = True
@@ -50,15 +51,9 @@ class Check:
     fills: int = 50
     slip: float = 0.25
 
-    @property
-    def purge_days(self) -> int:
-        """The purge in days, begun ones counted."""
-        return -(-duration(self.purge) // DAY)
-
-    @property
-    def embargo_days(self) -> int:
-        """The embargo likewise."""
-        return -(-duration(self.embargo) // DAY)
+    def gaps(self, row_ns: int = DAY) -> dict[str, int]:
+        """The purge and the embargo in rows of returns, begun ones counted."""
+        return {"purge": -(-duration(self.purge) // row_ns), "embargo": -(-duration(self.embargo) // row_ns)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +140,7 @@ def validate(
     folder = None if folder is None else Path(folder)
     parts = _parts(progress, 1 + 2 * check.folds)
     missing: list[str] = []
+    row_ns = _row_ns(tape)
     with ExitStack() as stack:
         study = stack.enter_context(Study(folder, plan.manifest()))
         crew = crew_of(Setting(make, assumed), tape, workers=workers, executor=executor, stack=stack, folder=folder)
@@ -162,7 +158,7 @@ def validate(
         for tests in (1, check.tests):
             try:
                 crossed.append(
-                    cross_validate(swept.gains, check.groups, tests=tests, purge=check.purge_days, embargo=check.embargo_days)
+                    cross_validate(swept.gains, check.groups, tests=tests, **check.gaps(row_ns), per_year=YEAR_NS / row_ns)
                 )  # fmt: skip
             except ValueError as error:
                 crossed.append(None)
@@ -175,9 +171,9 @@ def walk_forward(
     plan: Plan, crew: Crew, check: Check, *, anchored: bool, folder: Path | None = None, tally: Tally | None = None, parts: Any = None,  # noqa: ANN401
 ) -> Walk:  # fmt: skip
     """Search anew on each span of the past, then replay the best on the span after it."""
-    ends = days_of(plan.tape)
+    ends, row_ns = days_of(plan.tape), _row_ns(plan.tape)
     opens = np.concatenate(([plan.tape.opens_ns[0]], ends[:-1]))
-    folds = walk(len(ends), check.folds, anchored=anchored, purge=check.purge_days)
+    folds = walk(len(ends), check.folds, anchored=anchored, purge=check.gaps(row_ns)["purge"])
     chosen: list[tuple[Span, Span, Swept]] = []
     for number, fold in enumerate(folds):
         past, future = (Span(int(opens[days[0]]), int(ends[days[-1]])) for days in (fold.chosen_on, fold.tested))
@@ -211,13 +207,13 @@ def walk_forward(
                 float(stats["total_return"]),
             )
         )  # fmt: skip
-    return _walked(steps, np.concatenate(gains), anchored=anchored, objective=objective)
+    return _walked(steps, np.concatenate(gains), row_ns, anchored=anchored, objective=objective)
 
 
-def _walked(steps: list[Step], gains: Floats, *, anchored: bool, objective: str) -> Walk:
+def _walked(steps: list[Step], gains: Floats, row_ns: int, *, anchored: bool, objective: str) -> Walk:
     equity = np.cumprod(1 + gains).astype(np.float64)
-    closes = (np.arange(len(equity), dtype=np.int64) + 1) * DAY
-    found = metrics.measure(equity, closes, DAY, cash_start=1.0)
+    closes = (np.arange(len(equity), dtype=np.int64) + 1) * row_ns
+    found = metrics.measure(equity, closes, row_ns, cash_start=1.0)
     inside, outside = (
         np.asarray([getattr(one, side) for one in steps if one.error is None]) for side in ("inside", "outside")
     )
@@ -240,6 +236,11 @@ def _by_chance(plan: Plan, crew: Crew, swept: Swept, check: Check) -> tuple[Orde
         reorder(result, check.shuffles, seed),
         refill(crew, parameters, check.fills, slip=check.slip, seed=seed, figures=figures),
     )
+
+
+def _row_ns(tape: Tape) -> int:
+    """The time that a return stands for: a day, or a bar where bars are longer."""
+    return max(DAY, tape.step_ns)
 
 
 def _told(span: Span) -> tuple[str, str]:

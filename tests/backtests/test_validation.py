@@ -22,9 +22,9 @@ from backtests.spans import Span
 from backtests.tally import Tally
 from backtests.trial import Bench, Job, Setting
 from backtests.validation import walk_forward
-from strategies import RatingBand, TopRated
+from strategies import RatingBand, SmaCross, TopRated
 from tests.services.parts import full
-from trader.core.instants import to_ns
+from trader.core.instants import from_ns, to_ns
 from trader.core.instruments import Instrument
 
 SPACE = Space({"top": Range(1, 8), "enter": Range(40, 80, step=10), "kind": ["derived_ta", "derived_trader"]})
@@ -283,6 +283,18 @@ def walk_of(step, *, bars=300, seed=3, **terms):
     rows = {"ts": ts, "asset": "A", "open": open_, "high": np.maximum(open_, close), "low": np.minimum(open_, close)}
     said = {"asset": "A", "kind": "trader_grade", "as_of": ts, "known_at": ts, "value": lot.uniform(0, 100, bars)}
     return Tape.from_columns(rows | {"close": close, "volume": 1e6}, said, None, [Instrument("A", **terms)])
+
+
+def test_longer_bars_are_counted_by_their_own_length():
+    tape, check = walk_of(np.timedelta64(7, "D")), Check(folds=3, groups=4, shuffles=0, fills=0)
+    found = validate(SmaCross, {"fast": [3, 5], "slow": [10, 20]}, tape, search=Search(), check=check)
+    for one in found.walks:
+        assert one.sharpe == pytest.approx(one.gains.mean() / one.gains.std(ddof=1) * np.sqrt(365 / 7))
+    gains, (fold, *_) = found.swept.gains, crossed(300, 4, purge=1, embargo=1)  # seven days are one such bar
+    inside = gains[fold.chosen_on]
+    best = (inside.mean(axis=0) / inside.std(axis=0, ddof=1)).max() * np.sqrt(365 / 7)
+    assert found.purged.choices[0].inside == pytest.approx(best)
+    assert found.walks[0].steps[0].chosen_on[1] == f"{from_ns(int(tape.closes_ns[73]) - 1):%Y-%m-%d}"
 
 
 @pytest.mark.parametrize("fee_on_buy", ["quote", "received"])
