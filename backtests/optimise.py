@@ -7,6 +7,7 @@ from it at each start, for its dashboard and to hold what Optuna needs.
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,8 @@ class Turn:
     def _is_behind(self, number: int, figures: dict[int, float], trial: optuna.Trial) -> bool:
         if self.search.pruning == "median":
             return trial.should_prune()
-        order = sorted(figures, key=lambda one: (-figures[one], one))
+        known = {one: -math.inf if math.isnan(figure) else figure for one, figure in figures.items()}
+        order = sorted(known, key=lambda one: (-known[one], one))  # not defined, as without a trade, is behind all
         return number in order[(len(order) + 1) // 2 :]
 
     def _job(self, number: int, span: Span | None = None) -> Job:

@@ -1,5 +1,6 @@
 """Optuna proposes: the same seed gives the same points, whoever works and however often it is killed."""
 
+import math
 import sqlite3
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from backtests import Range, Search, explore, replay, sample
+from backtests.optimise import Turn
 from backtests.search import FIGURES
 from backtests.space import Space
 from strategies import RatingBand
@@ -97,3 +99,10 @@ def test_a_wrong_search_is_named(tape):
 def test_every_figure_that_is_a_number_may_be_an_objective(tape):
     stats = replay(RatingBand(60.0, 40.0, kind="derived_ta"), tape).stats
     assert sorted(FIGURES) == sorted(name for name, value in stats.items() if isinstance(value, int | float))
+
+
+def test_what_has_no_figure_yet_is_given_up_before_what_has_a_bad_one():
+    turn = Turn.__new__(Turn)
+    turn.search = Search("optuna", 6, pruning="halving")
+    figures = {0: math.nan, 1: -1.0, 2: math.nan, 3: 2.0, 4: math.nan, 5: 3.0}
+    assert [one for one in figures if turn._is_behind(one, figures, None)] == [0, 2, 4]
