@@ -17,8 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from types import CodeType
 from typing import Any, Self
 
 import numpy as np
@@ -167,12 +168,39 @@ def code_of(make: object) -> str:
     """What identifies the code that decides a trial's figures: that of the program, and the strategy's own file."""
     found = hashlib.blake2b(packages_code().encode(), digest_size=16)
     made = find(make.name) if isinstance(make, Named) else make
+    while isinstance(made, partial):
+        found.update(repr((made.args, sorted(made.keywords.items()))).encode())
+        made = made.func
     try:
         found.update(Path(inspect.getfile(made)).read_bytes())  # type: ignore[arg-type]
     except (TypeError, OSError):  # typed in, so there is no file
-        code = getattr(made, "__code__", None)
-        found.update(repr(made if code is None else (code.co_code, code.co_consts, code.co_names)).encode())
+        found.update(_typed_in(made).encode())
     return found.hexdigest()
+
+
+def _typed_in(made: object) -> str:
+    """What identifies a function or a class of which there is no file: the code of its own functions, and their defaults."""
+    if not isinstance(made, type):
+        code = getattr(made, "__code__", None)
+        return repr(made) if code is None else f"{_told(code)} {getattr(made, '__defaults__', None)!r}"
+    parts = [repr(made)]
+    for owner in made.__mro__[:-1]:
+        for name, one in sorted(vars(owner).items()):
+            inner = getattr(one, "fget", getattr(one, "__func__", one))
+            if hasattr(inner, "__code__"):
+                parts.append(f"{name} {_typed_in(inner)}")
+            elif isinstance(one, bool | int | float | str) and not name.startswith("__"):
+                parts.append(f"{name} {one!r}")
+    return "\n".join(parts)
+
+
+def _told(code: CodeType) -> str:
+    """A code as text that is the same in every process: no address, no order of a set."""
+    consts = [
+        _told(one) if isinstance(one, CodeType) else repr(sorted(map(repr, one)) if isinstance(one, frozenset) else one)
+        for one in code.co_consts
+    ]
+    return repr((code.co_code, consts, code.co_names))
 
 
 def name_of(make: object) -> str:

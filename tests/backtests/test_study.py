@@ -1,11 +1,13 @@
 """A study is gone on with where it was, whoever was killed, and never mixed with another."""
 
+import importlib
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 
 from backtests import Costs, Range, Search, Tape, explore, replay, sample, shared
 from backtests.space import Space
-from backtests.study import Study, StudyError
+from backtests.study import Study, StudyError, code_of
 from strategies import SmaCross, TopRated
 from tests.services.parts import full
 from trader.core.history import Panel
@@ -311,3 +313,29 @@ def test_memory_does_not_grow_with_the_runs(tmp_path):
     for kilobytes in seen.values():
         early, late = kilobytes[len(kilobytes) // 4], kilobytes[-1]
         assert late < early + 15_000, kilobytes
+
+
+def typed(number):
+    """A strategy's class as a notebook has it: no file stands behind it."""
+    names = {"__name__": "a_notebook"}
+    exec(
+        f"class Typed:\n    def decide(self, view):\n        return sorted(view, key=lambda one: one * {number})\n",
+        names,
+    )
+    return names["Typed"]
+
+
+def test_a_class_without_a_file_is_another_when_its_code_changes():
+    assert code_of(typed(1)) == code_of(typed(1))  # also the code within the code, which has no address
+    assert code_of(typed(1)) != code_of(typed(2))
+
+
+def test_a_partial_is_known_by_the_file_of_its_class(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "my_own_strategy.py"
+    file.write_text("class Mine:\n    pass\n")
+    made = partial(importlib.import_module("my_own_strategy").Mine, top=1)
+    before = code_of(made)
+    assert code_of(partial(made.func, top=2)) != before
+    file.write_text("class Mine:\n    another = True\n")
+    assert code_of(made) != before
