@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 
-from trader.core.history import Floats, Panel
+from backtests.intervals import rank_correlation
+from trader.core.history import Panel
 from trader.core.instants import DAY
 
 FEWEST = 5  # assets that a ranking needs
@@ -32,24 +33,22 @@ def rank_edge(panel: Panel, kind: str, *, days: int = 7) -> tuple[float, float, 
             continue
         mine = slice(int(rows.known_ns.searchsorted(at)), int(rows.known_ns.searchsorted(at, side="right")))
         now, then = panel.closed(at), panel.closed(at + days * DAY)
-        if now < 0 or int(panel.opens_ns[then]) + panel.step_ns < at + days * DAY:
+        if now < 0 or int(panel.closes_ns[-1]) < at + days * DAY:
             continue
         asset, value = rows.asset[mine], rows.value[mine]
         asset, value = asset[asset < len(panel.names)], value[asset < len(panel.names)]
         gain = panel.close[asset, then] / panel.close[asset, now] - 1
         there = ~np.isnan(gain)
         if there.sum() >= FEWEST:
-            found.append(_rank_correlation(value[there], gain[there]))
+            same = rank_correlation(value[there], gain[there])
+            if math.isnan(same):
+                continue  # all rated alike, which ranks nothing
+            found.append(same)
             free_ns = at + days * DAY
     if len(found) < 2 * FEWEST:
         return None
     mean, spread = float(np.mean(found)), float(np.std(found, ddof=1))
     return mean, mean / (spread / math.sqrt(len(found))) if spread else math.inf, len(found)
-
-
-def _rank_correlation(one: Floats, other: Floats) -> float:
-    ranks = [np.argsort(np.argsort(column, kind="stable"), kind="stable") for column in (one, other)]
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def null_test(panel: Panel, kind: str) -> str | None:

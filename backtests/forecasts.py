@@ -1,7 +1,7 @@
 """Ratings as forecasts: what was rated by the open of a bar, beside the return that could be had from that open on.
 
-Rows that became known before one and the same open stand side by side, the last of each asset. An asset that was delisted on the way has
-lost what its delisting says; one without a price has no return.
+Rows that became known before one and the same open stand side by side, the last of each asset. An asset that was delisted on the way is
+worth its last close less what its delisting loses; one without a price has no return.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Forecasts:
                 & (at_ns <= panel.opens_ns[last])
                 & np.isfinite(panel.open[asset, inside])
             )
-            found[gone, asset] = -self.losses.get(name, 1.0)
+            left = panel.close[asset, panel.last_bar(asset)[panel.closed(at_ns)]] * (1 - self.losses.get(name, 1.0))
+            found[gone, asset] = left / panel.open[asset, inside[gone]] - 1
         found[(begin >= panel.size) | (end >= panel.size)] = np.nan
         return found
 

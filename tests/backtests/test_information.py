@@ -8,6 +8,7 @@ import pytest
 
 from backtests import Tape
 from backtests.buckets import spread, turnover
+from backtests.edge import rank_edge
 from backtests.forecasts import forecasts
 from backtests.information import by_asset, decay, inform, years
 from backtests.intervals import correlation_interval, mean_interval, rank_correlation, student
@@ -220,7 +221,20 @@ def test_what_was_delisted_has_lost_and_is_not_left_out(noise):
     assert (got[192:198, 0] == -1.0).all()
     assert got[190, 0] > -1
     assert np.isnan(got[199, 0])
-    assert said_on(tape, {"A00": 0.25}).gains(7)[195, 0] == -0.25
+    begin = int(np.take(said_on(tape).at, 195))
+    left = tape.close[0, 199] * 0.75 / tape.open[0, begin] - 1
+    assert said_on(tape, {"A00": 0.25}).gains(7)[195, 0] == pytest.approx(left, abs=1e-12)
+
+
+def test_what_a_delisting_pays_in_full_returns_what_its_price_made():
+    gains = np.zeros((60, 6))
+    gains[20:40, 0] = 0.05  # it rises, and is bought out at its last close
+    tape = world(gains, np.tile(np.arange(6.0), (60, 1)))
+    tape.panel.delisted_ns["A00"] = pd.Timestamp("2022-02-10", tz="UTC").value  # the open of day 40
+    tape.panel.open[0, 40:] = np.nan
+    said = said_on(tape, {"A00": 0.0})
+    row = int(said.at.searchsorted(36))
+    assert said.gains(7)[row, 0] == pytest.approx(1.05**4 - 1)
 
 
 def test_statistics_against_tables_and_pandas():
@@ -234,3 +248,11 @@ def test_statistics_against_tables_and_pandas():
     assert (mean, (low + high) / 2) == (3.0, 3.0)
     assert t == pytest.approx(3 / (math.sqrt(2 * 20 / 19) / math.sqrt(20)))
     assert correlation_interval(1.0, 20)[:2] == (1.0, 1.0)
+
+
+def test_ratings_that_are_all_alike_rank_nothing():
+    gains = np.tile(np.linspace(-0.01, 0.01, 8), (200, 1))  # the later in the alphabet, the better
+    assert rank_edge(world(gains, np.full((200, 8), 50.0)).panel, "grade") is None
+    halves = np.tile([1.0, -1.0] * 4, (200, 1))  # many share a place: their order among each other says nothing
+    mean, _, _ = rank_edge(world(gains + np.random.default_rng(1).normal(0, 1e-4, gains.shape), halves).panel, "grade")
+    assert mean == pytest.approx(pd.Series(halves[0]).corr(pd.Series(gains[0]), method="spearman"), abs=0.02)
