@@ -48,9 +48,10 @@ def replay(  # the notebook's face, one argument per assumption
     cash: quote money at the start. latency: from decision to eligibility for a fill. exits: `resting` fills price exits at
     their level inside the bar, `next_open` at the next open. limits: none unless given. exact: keep the ledger in
     Decimal. compiled: take plain steps in machine code (needs numba, the extra `fast`; the same answers), None: where that
-    was made ready before, by another replay or a large sweep. progress: called with the share done. Raises ValueError on arguments out of range, StrategyError when the
-    strategy raises.
+    was made ready before, by another replay or a large sweep. progress: called with the share done. Raises ValueError on
+    arguments out of range, TypeError on another kind of thing, StrategyError when the strategy raises.
     """
+    _check_kinds(strategy, tape, costs, limits)
     if not cash > 0 or cash == float("inf"):
         raise ValueError(f"cash = {cash!r} must be over 0 and finite")
     if exits not in MODES:
@@ -89,6 +90,20 @@ def replay(  # the notebook's face, one argument per assumption
         strategy=strategy, tape=tape, costs=costs, latency_ns=latency_ns, exits=exits, limits=limits, cash_start=float(cash),
         exact=exact, engine=engine, log=player.log,
     )  # fmt: skip
+
+
+def _check_kinds(strategy: object, tape: object, costs: object, limits: object) -> None:
+    """Raise TypeError on what is easily handed over by mistake, with what to write instead."""
+    if isinstance(strategy, type):
+        raise TypeError(f"strategy = {strategy.__name__} is a class; give one of it, such as {strategy.__name__}()")
+    if not hasattr(strategy, "decide"):
+        raise TypeError(f"strategy = {strategy!r} is no strategy; it needs wants and decide(view)")
+    if not hasattr(tape, "panel"):
+        raise TypeError(f"tape = {tape!r} is no tape; make one with Tape.from_frames(bars, ratings) or Tape.read(...)")
+    if costs is not None and not isinstance(costs, Costs):
+        raise TypeError(f"costs = {costs!r} are no Costs; write Costs(fee=0.001), a share of what is traded")
+    if limits is not None and not isinstance(limits, Limits):
+        raise TypeError(f"limits = {limits!r} are no Limits; write Limits(...)")
 
 
 __all__ = ["StrategyError", "replay"]

@@ -179,7 +179,7 @@ def _axis(name: str, given: Range | Iterable[Any]) -> Axis:
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
         return Axis(name, values, given.low, given.high, given.log, is_ordered=True)
-    if isinstance(given, str | bytes | Mapping):
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise ValueError(f"{name} = {given!r}: write a list of values, or a Range")
     listed = tuple(given)
     if not listed:

@@ -85,3 +85,8 @@ def test_more_points_than_there_are_is_refused():
     assert len(list(small.random(4, 0))) == 4
     with pytest.raises(ValueError, match="4 points"):
         list(small.random(5, 0))
+
+
+def test_a_lone_number_is_no_list_of_values():
+    with pytest.raises(ValueError, match=r"fast = 2: write a list of values, or a Range"):
+        Space({"fast": 2})
