@@ -14,7 +14,7 @@ from backtests.curve import curve, marks, stale_points, trail_ambiguities
 from backtests.edge import null_test
 from backtests.summary import summary
 from trader.core.exits import TrailBy
-from trader.core.facts import Fact, Filled, Refused, Row, Still, TargetSet, Woken, each, fact_of
+from trader.core.facts import Fact, Filled, OrderClosed, Refused, Row, Still, TargetSet, Woken, each, fact_of
 from trader.core.instants import in_words
 from trader.core.strategy import STILL, Target
 
@@ -179,9 +179,22 @@ class Result:
         wants, panel = self.strategy.wants, self.tape.panel
         absent = [f"no rating of kind {kind!r} is on the tape" for kind in wants.ratings if kind not in panel.ratings]
         absent += [f"no signal of kind {kind!r} is on the tape" for kind in wants.signals if kind not in panel.signals]
+        absent += self._unfilled()
         if self.tape.label is None:
             return absent
         return absent + [note for kind in wants.ratings if (note := null_test(panel, kind)) is not None]
+
+    def _unfilled(self) -> list[str]:
+        """Why there was no fill at all, though there were orders."""
+        ends = Counter(str(row[5]) for row in self.rows if row[0] is OrderClosed)
+        if self.n_fills or not ends:
+            return []
+        told = ", ".join(f"{count:,} {why}" for why, count in ends.most_common())
+        late = f"; with latency {in_words(self.latency_ns)} a decision at each open replaces the order before it can fill: decide less often (`every`)"
+        return [
+            f"none of {ends.total():,} orders was filled: {told}"
+            + (late if ends["replaced"] and self.latency_ns else "")
+        ]
 
     @property
     def has_trails(self) -> bool:
