@@ -99,6 +99,13 @@ def time_span(value: object) -> object:
     return value
 
 
+def lasting(value: object) -> object:
+    """A duration over nothing, kept as text."""
+    if not duration(str(time_span(value))):
+        raise ValueError("allowed is a duration over 0, such as 5s, 15m or 1h")
+    return value
+
+
 def _span_meant(value: object) -> str:
     match = _SPAN.match(value) if isinstance(value, str) else None
     return f"did you mean {match[1]}{match[2].lower()}? " if match else ""
@@ -125,6 +132,18 @@ def word(allowed: str) -> Callable[[object], object]:
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"allowed is {allowed}")
         return value
+
+    return read
+
+
+def folder(allowed: str) -> Callable[[object], object]:
+    """A text that is not empty, and as the name of a folder leads out of no other."""
+
+    def read(value: object) -> object:
+        found = str(word(allowed)(value))
+        if found.startswith("/") or "\0" in found or {*found.split("/")} & {".", ".."}:
+            raise ValueError(f"allowed is {allowed}, which names a folder: without a leading / and without ..")
+        return found
 
     return read
 
@@ -241,6 +260,12 @@ def plainly(value: object) -> object:
 def money_in(value: object) -> object:
     """What stands behind `quote:` in a strategy's parameters."""
     return amount(value) if isinstance(value, str) else plainly(value)
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: cut, and without the name and password of an address."""
+    text = re.sub(r"(?<=://).*(?=@)", "***", repr(value))
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def near(text: str, allowed: Iterable[str]) -> str:
