@@ -91,6 +91,8 @@ MISTAKES = [
     ("run", "account:", "notify: {heartbeat: {url: 'http://h', every: 0s}}\naccount:", "16:39", ["every = '0s'"]),
     ("run", "venue: paper", "venue: mexc\nexecution: {fence: 2m}", "4:13", ["fence = '2m'", "write 60s or less"]),
     ("run", "timeframe: 1h", "journal: postgres://bot:can@canary@db/x", "6:1", ["'postgres://***@db/x'", "postgresql://"]),
+    ("run", "timeframe: 1h", "journal: postgresql://bot:can/canary@db/x", "6:1", ["%2F for /", "PGPASSFILE"]),
+    ("run", "timeframe: 1h", "journal: postgresql://db/x?user=u&password=canary", "6:1", ["password=***", "PGPASSFILE"]),
     ("run", "timeframe: 1h", "journal: mysql://bot:canary@db/x", "6:1", ["postgresql://USER@HOST/NAME"]),
     ("backtest", "1d", "2d", "3:3", ["data.sample = '2d'", "allowed are 1d, 1h"]),
     ("backtest", "sample: 1d", "bars: bras.csv", "3:3", ["no such file or folder", "did you mean bars.csv?"]),

@@ -15,7 +15,7 @@ FRAMES = {  # candles that ccxt asks each venue for, of those that a run needs
 }
 Journal = Annotated[
     str,
-    BeforeValidator(read.matching("postgresql://.+", "postgresql://USER@HOST/NAME, or nothing for a file in state:")),
+    BeforeValidator(read.database("postgresql://USER@HOST/NAME, or nothing for a file in state:")),
 ]
 Truth = Annotated[bool, BeforeValidator(read.truth)]
 Sources = Annotated[tuple[str, ...], BeforeValidator(read.names_of("sources", "[tokenmetrics, mine]"))]

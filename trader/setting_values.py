@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from trader.core.instants import duration
 
@@ -209,6 +210,21 @@ def matching(pattern: str, allowed: str) -> Callable[[object], object]:
     return read
 
 
+def database(allowed: str) -> Callable[[object], object]:
+    """The address of a database; its password, if there is one, is where it can be masked."""
+
+    def read(value: object) -> object:
+        found = str(matching("postgresql://.+", allowed)(value))
+        rest = urlsplit(found)._replace(scheme="", netloc="").geturl()
+        if "@" in rest or re.search(r"pass\w*=", rest, re.IGNORECASE):
+            raise ValueError(
+                "a password is written as USER:PASSWORD@HOST with %2F for / and %40 for @, or better in the file that PGPASSFILE names"
+            )
+        return found
+
+    return read
+
+
 def columns(value: object) -> object:
     """A mapping of column names."""
     if not isinstance(value, dict) or not all(isinstance(one, str) and one for one in value.values()):
@@ -265,6 +281,7 @@ def money_in(value: object) -> object:
 def shown(value: object) -> str:
     """A value as an error shows it: cut, and without the name and password of an address."""
     text = re.sub(r"(?<=://).*(?=@)", "***", repr(value))
+    text = re.sub(r"(?i)(pass\w*=)[^&\s']*", r"\1***", text)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
