@@ -216,3 +216,12 @@ def test_assets_are_compared_with_the_vendor_and_the_venue(tmp_path, run):
     finally:
         venue.terminate()
         assert venue.wait(10) == 0
+
+
+def test_a_store_that_is_damaged_is_told_with_what_helps(tmp_path, run):
+    (tmp_path / "ratings.db").write_bytes(b"no database" * 1_000)
+    (tmp_path / "v.yaml").write_text(
+        "version: 1\nkey: k\nendpoints: [trading_signals]\nassets: {BTC/USDT: 3375}\nstore: ratings.db\n"
+    )
+    wrong = run("ratings", "list", tmp_path / "v.yaml", code=3)
+    assert "ratings.db: cannot be read: file is not a database; move it away or restore a backup" in wrong

@@ -200,6 +200,7 @@ def test_what_cannot_be_had_is_named_and_the_rest_is_there(run, tmp_path):
     assert "nothing was lost" in trader("journal", "verify", run, code=3)
     assert "is there already" in trader("incident", "export", run, "--out", out, code=4)
     assert "write a day or an instant" in trader("incident", "export", run, "--since", "lately", code=2)
+    assert "before the calendar begins" in trader("incident", "export", run, "--since", "9999999d", code=2)
 
 
 def test_a_journal_that_is_no_database_ends_nothing(run, tmp_path):

@@ -84,6 +84,10 @@ def _since(text: str, now: datetime) -> datetime:
         return now - timedelta(microseconds=duration(text) / 1_000)
     except ValueError:
         return instant_of("--since", text)
+    except OverflowError as error:
+        raise Failure(
+            f"--since {text!r}: that is before the calendar begins; write 2h, 3d, or an instant in UTC"
+        ) from error
 
 
 def _look(found: "Findings", settings: "Run", config: Path, log: Path | None) -> None:

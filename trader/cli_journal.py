@@ -287,7 +287,13 @@ def rebuild(config: Config) -> None:
     Example:
       trader journal rebuild config/paper.yaml
     """
-    print(f"rebuilt from {run_now(rebuilt(config))} facts")
+    from trader.ports import JournalDownError
+
+    try:
+        count = run_now(rebuilt(config))
+    except JournalDownError as error:
+        raise Failure(f"{error}; keep the file, and restore a backup (docs/journal.md)", NOT_READY) from error
+    print(f"rebuilt from {count} facts")
 
 
 @journals.command("facts", epilog=CODES)

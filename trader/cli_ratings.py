@@ -301,6 +301,7 @@ def _said(at: datetime, step: timedelta | None) -> str:
 @contextmanager
 def opened(config: Path) -> "Iterator[tuple[Vendor, RatingsStore]]":
     """The settings of a vendor's file and its store; raises Failure."""
+    from trader.adapters.ratings_store import StoreError
     from trader.adapters.tokenmetrics_signals import FED
     from trader.ratings import store_of
     from trader.run_settings import Run
@@ -312,8 +313,11 @@ def opened(config: Path) -> "Iterator[tuple[Vendor, RatingsStore]]":
         settings, _ = load_vendor(config, FED, (Run, Several))
     except SettingsError as error:
         raise Failure(str(error)) from error
-    with store_of(settings, config.parent) as store:
-        yield settings, store
+    try:
+        with store_of(settings, config.parent) as store:
+            yield settings, store
+    except StoreError as error:
+        raise Failure(str(error), NOT_READY) from error
 
 
 def _tell(found: "list[Observation]") -> None:

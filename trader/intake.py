@@ -39,7 +39,7 @@ def sources_of(
     """
     intake, found = settings.intake, list[Source]()
     if intake.directory is not None:
-        found.append(Directory(home / intake.directory, takes=not is_shadow))
+        found.append(Directory(home / intake.directory, takes=not is_shadow, warn=warn))
     if intake.stdin:
         found.append(StandardInput())
     if intake.mqtt is not None:

@@ -9,10 +9,10 @@ from datetime import time
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from trader import setting_values as read
-from trader.setting_types import Count, Duration, File, Part, Share
+from trader.setting_types import Count, Duration, File, Lasting, Part, Secret, Share
 
 LEVELS = ("info", "warning", "critical")
 QUIET = '{from: "22:00", until: "07:00", zone: Europe/Berlin}'
@@ -84,7 +84,6 @@ def _mapping(what: str, example: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-Secret = Annotated[SecretStr, BeforeValidator(str)]
 Truth = Annotated[bool, BeforeValidator(read.truth)]
 Level = Annotated[Literal["info", "warning", "critical"], BeforeValidator(read.one_of(*LEVELS))]
 QuietHours = Annotated[
@@ -135,7 +134,7 @@ class NotifyTarget(Addressed):
 class Heartbeat(Addressed):
     """A dead man's switch outside, such as healthchecks.io: pinged while the daemon is well, it alarms when the pings end."""
 
-    every: Duration = Field("1m", description="how often it is pinged")
+    every: Lasting = Field("1m", description="how often it is pinged")
 
 
 class AlarmsChoice(Part):
@@ -194,7 +193,7 @@ class NotifyChoice(Part):
     gather: Duration = Field(
         "10s", description="what comes within this time goes as one letter; what is critical goes at once"
     )
-    repeat: Duration = Field("1h", description="how often is reminded of an alarm that stands")
+    repeat: Lasting = Field("1h", description="how often is reminded of an alarm that stands")
     calm: Duration = Field("1m", description="how long an alarm must stay away before the all-clear")
     limit: Count = Field(20, description="letters to a target within an hour, and as many critical ones beside them")
     quiet: QuietHours | None = Field(None, description="hours in which only what is critical is told; the rest waits")

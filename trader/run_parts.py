@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field
 
 from trader import setting_values as read
-from trader.setting_types import Duration, File, Part, Port, Share
+from trader.setting_types import Duration, File, Lasting, Part, Port, Secret, Share
 
 VENUES = ("paper", "gate", "mexc")
 FRAMES = {  # candles that ccxt asks each venue for, of those that a run needs
@@ -15,11 +15,10 @@ FRAMES = {  # candles that ccxt asks each venue for, of those that a run needs
 }
 Journal = Annotated[
     str,
-    BeforeValidator(read.matching("postgresql://.+", "postgresql://USER@HOST/NAME, or nothing for a file in state:")),
+    BeforeValidator(read.database("postgresql://USER@HOST/NAME, or nothing for a file in state:")),
 ]
 Truth = Annotated[bool, BeforeValidator(read.truth)]
 Sources = Annotated[tuple[str, ...], BeforeValidator(read.names_of("sources", "[tokenmetrics, mine]"))]
-Secret = Annotated[SecretStr, BeforeValidator(str)]
 Venue = Annotated[Literal["paper", "gate", "mexc"], BeforeValidator(read.one_of(*VENUES))]
 Prices = Annotated[Literal["gate", "mexc"], BeforeValidator(read.one_of("gate", "mexc"))]
 Url = Annotated[str, BeforeValidator(read.matching("https?://.+", "http://HOST:PORT or https://HOST:PORT"))]
@@ -51,7 +50,7 @@ class Intake(Part):
     keys: dict[str, Path] = Field(
         default_factory=dict, description="key id: file with its secret; given = every message must be signed"
     )
-    ttl: Duration = Field("15m", description="how old an event may be to act on; a message may say less or more")
+    ttl: Lasting = Field("15m", description="how old an event may be to act on; a message may say less or more")
     drift: Share | None = Field(None, description="how far a price may have moved since an event was issued")
     max_age: Duration | None = Field(None, description="how old a rating or state may be when it comes")
     gather: Duration = Field("60s", description="how long the parts of one publication are waited for")
@@ -65,8 +64,8 @@ class ExecutionChoice(Part):
     """How orders are carried out."""
 
     collar: Share = Field(0.005, description="how far from the best price an order may go")
-    validity: Duration = Field("15m", description="how long a buy is pursued after its decision")
-    fence: Duration = Field("5s", description="how long a signed request may travel before the venue refuses it")
+    validity: Lasting = Field("15m", description="how long a buy is pursued after its decision")
+    fence: Lasting = Field("5s", description="how long a signed request may travel before the venue refuses it")
     market_buys: Truth = Field(
         False, description="buys for an amount of money go out as market orders for that amount, at whatever price"
     )

@@ -17,6 +17,7 @@ from strategies.loading import StrategyLoadError, largest_size
 from strategies.loading import load as load_strategy
 from trader import setting_values as read
 from trader.api_settings import ApiChoice
+from trader.core.instants import SECOND, duration
 from trader.core.risk import Limits, never_fits
 from trader.core.view import Strategy
 from trader.notify_settings import NotifyChoice
@@ -33,7 +34,7 @@ class Run(Layout):
     model_config = SettingsConfigDict(title="trader run")
 
     version: Annotated[Literal[1], BeforeValidator(read.version)] = Field(description="version of this layout: 1")
-    name: Annotated[str, BeforeValidator(read.word("a stable name of the mount"))] = Field(
+    name: Annotated[str, BeforeValidator(read.folder("a stable name of the mount"))] = Field(
         description="a stable name: orders and holdings belong to it"
     )
     live: Truth = Field(False, description="true = real money, together with the flag --live")
@@ -77,6 +78,10 @@ def prepared(settings: Run, document: Document, place: Place = (), *, venue_at: 
         raise SettingsError(
             f"{document.where((*place, 'timeframe'))} timeframe = {settings.timeframe!r}: {read.near(settings.timeframe, FRAMES[prices])}"
             f"candles of {prices} are {', '.join(FRAMES[prices])}"
+        )
+    if settings.venue == "mexc" and duration(settings.execution.fence) > 60 * SECOND:  # API docs, "recvWindow"
+        raise SettingsError(
+            f"{document.where(('execution', 'fence'))} fence = {settings.execution.fence!r}: MEXC refuses every request that is good for more than 60s; write 60s or less"
         )
     if settings.execution.market_buys and settings.execution.participation is not None:
         raise SettingsError(
@@ -136,9 +141,14 @@ def secret_of(value: SecretStr | None, file: Path | None, home: Path, what: str)
     if file is None:
         raise SettingsError(f"{what}: neither given nor a file with it; see account: in docs/live.md")
     try:
-        return (home / file).read_text(encoding="utf-8").strip()
+        found = (home / file).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise SettingsError(f"{what}: {home / file}: {error.strerror or error}") from error
+    except UnicodeDecodeError:
+        raise SettingsError(f"{what}: {home / file}: is no text; write the secret and nothing else into it") from None
+    if not found:  # anybody could sign with it
+        raise SettingsError(f"{what}: {home / file}: is empty; write the secret and nothing else into it")
+    return found
 
 
 def _check_limits(settings: Run, strategy: Strategy, document: Document, place: Place) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, WithJsonSchema
 
 from trader import setting_values as read
 
@@ -17,6 +17,13 @@ def _number_or_percent(**limits: float) -> WithJsonSchema:
     return WithJsonSchema(
         {"anyOf": [{"type": "number", **limits}, {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"}]}
     )
+
+
+def _secret(value: object) -> object:
+    """A secret as text: a number or a word that YAML reads as something else would come out as another secret."""
+    if isinstance(value, SecretStr) or (isinstance(value, str) and value.strip()):
+        return value
+    raise ValueError("allowed is a text, in quotes where it looks like something else, such as '0123'")
 
 
 def _text_schema(**more: object) -> WithJsonSchema:
@@ -47,6 +54,8 @@ Count = Annotated[int, BeforeValidator(read.count), WithJsonSchema({"type": "int
 Whole = Annotated[int, BeforeValidator(read.whole), WithJsonSchema({"type": "integer", "minimum": 0})]
 Port = Annotated[int, BeforeValidator(read.port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65_535})]
 Duration = Annotated[str, BeforeValidator(read.time_span), _text_schema(pattern=r"^\s*\d+(\.\d+)?\s*[a-z]+\s*$")]
+Lasting = Annotated[str, BeforeValidator(read.lasting), _text_schema(pattern=r"^\s*\d+(\.\d+)?\s*[a-z]+\s*$")]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Instant = Annotated[
     datetime, BeforeValidator(read.instant), _text_schema(examples=["2024-01-31", "2024-01-31T06:00:00"])
 ]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from trader.core.instants import duration
 
@@ -99,6 +100,13 @@ def time_span(value: object) -> object:
     return value
 
 
+def lasting(value: object) -> object:
+    """A duration over nothing, kept as text."""
+    if not duration(str(time_span(value))):
+        raise ValueError("allowed is a duration over 0, such as 5s, 15m or 1h")
+    return value
+
+
 def _span_meant(value: object) -> str:
     match = _SPAN.match(value) if isinstance(value, str) else None
     return f"did you mean {match[1]}{match[2].lower()}? " if match else ""
@@ -125,6 +133,18 @@ def word(allowed: str) -> Callable[[object], object]:
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"allowed is {allowed}")
         return value
+
+    return read
+
+
+def folder(allowed: str) -> Callable[[object], object]:
+    """A text that is not empty, and as the name of a folder leads out of no other."""
+
+    def read(value: object) -> object:
+        found = str(word(allowed)(value))
+        if found.startswith("/") or "\0" in found or {*found.split("/")} & {".", ".."}:
+            raise ValueError(f"allowed is {allowed}, which names a folder: without a leading / and without ..")
+        return found
 
     return read
 
@@ -190,6 +210,21 @@ def matching(pattern: str, allowed: str) -> Callable[[object], object]:
     return read
 
 
+def database(allowed: str) -> Callable[[object], object]:
+    """The address of a database; its password, if there is one, is where it can be masked."""
+
+    def read(value: object) -> object:
+        found = str(matching("postgresql://.+", allowed)(value))
+        rest = urlsplit(found)._replace(scheme="", netloc="").geturl()
+        if "@" in rest or re.search(r"pass\w*=", rest, re.IGNORECASE):
+            raise ValueError(
+                "a password is written as USER:PASSWORD@HOST with %2F for / and %40 for @, or better in the file that PGPASSFILE names"
+            )
+        return found
+
+    return read
+
+
 def columns(value: object) -> object:
     """A mapping of column names."""
     if not isinstance(value, dict) or not all(isinstance(one, str) and one for one in value.values()):
@@ -241,6 +276,13 @@ def plainly(value: object) -> object:
 def money_in(value: object) -> object:
     """What stands behind `quote:` in a strategy's parameters."""
     return amount(value) if isinstance(value, str) else plainly(value)
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: cut, and without the name and password of an address."""
+    text = re.sub(r"(?<=://).*(?=@)", "***", repr(value))
+    text = re.sub(r"(?i)(pass\w*=)[^&\s']*", r"\1***", text)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def near(text: str, allowed: Iterable[str]) -> str:

@@ -6,7 +6,6 @@ file, line, key, value, what is allowed and the nearest spelling. It builds noth
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -141,7 +140,8 @@ class Environment(PydanticBaseSettingsSource):
             for key in place[:-1]:
                 level = level.setdefault(str(key), {})
             try:
-                level[str(place[-1])] = yaml_source.scalar(text)
+                is_plain = _is_secret(self.settings_cls, place) and text[:1] not in {"", "'", '"'}
+                level[str(place[-1])] = text if is_plain else yaml_source.scalar(text)
             except YamlError as error:
                 raise SettingsError(f"environment: {name} = {error}") from error
         return nested
@@ -287,14 +287,9 @@ def _problem(document: Document, details: ErrorDetails, model: type[BaseModel]) 
             allowed = "allowed is a mapping of keys to values"
         case _:
             allowed = details["msg"]
-    may_show = not isinstance(value, Mapping | Part) and not hidden(place)
-    shown = f" = {_shown(value)}" if may_show else ""
+    may_show = not isinstance(value, Mapping | Part) and not hidden(place) and not _is_secret(model, place)
+    shown = f" = {read.shown(value)}" if may_show else ""
     return f"{_where(document, place)} {name}{shown}: {allowed}"
-
-
-def _shown(value: object) -> str:
-    text = re.sub(r"(?<=://)[^@\s']*(?=@)", "***", repr(value))
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _unknown(document: Document, place: Place, model: type[BaseModel]) -> str:
@@ -305,11 +300,17 @@ def _unknown(document: Document, place: Place, model: type[BaseModel]) -> str:
 
 
 def _describe(model: type[BaseModel], place: Place) -> str:
+    field = _field_at(model, place)
+    return f"write {place[-1]}: {(field is not None and field.description) or 'and its keys below'}"
+
+
+def _field_at(model: type[BaseModel], place: Place) -> FieldInfo | None:
     owner = _model_at(model, place[:-1])
-    field = None if owner is None else owner.model_fields.get(str(place[-1]))
-    if field is not None and field.description:
-        return f"write {place[-1]}: {field.description}"
-    return f"write {place[-1]}: and its keys below"
+    return None if owner is None else owner.model_fields.get(str(place[-1]))
+
+
+def _is_secret(model: type[BaseModel], place: Place) -> bool:
+    return bool(place) and "SecretStr" in str(getattr(_field_at(model, place), "annotation", ""))
 
 
 def _where(document: Document, place: Place) -> str:

@@ -56,7 +56,7 @@ class Several(Layout):
     model_config = SettingsConfigDict(title="trader run, several mounts")
 
     version: Annotated[Literal[1], BeforeValidator(read.version)] = Field(description="version of this layout: 1")
-    name: Annotated[str, BeforeValidator(read.word("a stable name of the run"))] = Field(
+    name: Annotated[str, BeforeValidator(read.folder("a stable name of the run"))] = Field(
         description="a stable name of the run: its folder and its journal"
     )
     live: Truth = Field(False, description="true = real money, together with the flag --live")

@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SecretStr
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 from pydantic_settings import SettingsConfigDict
 
 from trader import setting_values as read
 from trader.core.instants import SECOND, duration
-from trader.setting_types import Columns, Count, Duration, File, Part, Share
+from trader.setting_types import Columns, Count, Duration, File, Part, Secret, Share
 from trader.settings import Layout, SettingsError, load
 from trader.yaml_source import Document
 
-Secret = Annotated[SecretStr, BeforeValidator(str)]
 Word = Annotated[str, BeforeValidator(read.word("a text"))]
 
 
@@ -157,6 +156,10 @@ def load_vendor(path: Path, known: tuple[str, ...], beside: Sequence[type[Layout
         place = ("indices",) if settings.indices else ("endpoints",)
         raise SettingsError(
             f"{document.where(place)} endpoints: indices_holdings and indices: go together; write indices: {{index_weight: ID}} with the vendor's id of an index"
+        )
+    if settings.limit < 2:
+        raise SettingsError(
+            f"{document.where(('limit',))} limit = 1: an answer with as many rows as it may hold could lack some, so none would be taken; write 2 or more"
         )
     if not settings.assets:
         raise SettingsError(

@@ -67,7 +67,7 @@ def scalar(text: str) -> object:
     try:
         tree = YAML(typ="rt", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as error:
-        raise YamlError(f"{text!r} cannot be read as a YAML value") from error
+        raise YamlError("a text that cannot be read as a YAML value; put it in quotes") from error
     return _Reader(Path("environment")).value(tree, ())
 
 

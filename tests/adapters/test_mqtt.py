@@ -118,3 +118,38 @@ async def test_who_was_replaced_does_not_take_the_session_back(broker):
     await asyncio.sleep(0.5)
     assert links == {"old": [True, False], "new": [True]}
     new.cancel()
+
+
+async def test_a_broker_that_does_not_grant_the_topic_as_asked_is_a_link_that_is_down(tmp_path):
+    """It takes the connection and says so in its answer to the subscription alone: all would look well, and what it does not hold is lost."""
+    broker = Mosquitto(tmp_path / "mosquitto", more="max_qos 0\n").start()
+    links = []
+    source = MqttSource(at(broker), tell=lambda is_up, why: links.append((is_up, why)))
+
+    async def consume():
+        async for _ in source.messages():
+            pass
+
+    task = asyncio.create_task(consume())
+    try:
+        await until(lambda: links)
+        is_up, why = links[0]
+        assert not is_up
+        assert "trader/v1/signals/# is not granted" in why
+    finally:
+        task.cancel()
+        broker.stop()
+
+
+async def test_an_authority_that_is_not_there_for_a_moment_ends_nothing(tmp_path):
+    links, stream = [], None
+
+    async def consume():
+        async for _ in stream:
+            pass
+
+    stream = MqttSource(Broker(ca=tmp_path / "ca.pem"), tell=lambda is_up, _why: links.append(is_up)).messages()
+    task = asyncio.create_task(consume())
+    await until(lambda: links)
+    assert (links[0], task.done()) == (False, False)
+    task.cancel()

@@ -5,7 +5,8 @@ from random import Random
 
 import pytest
 
-from trader.adapters.ratings_store import RatingsStore, StoreVersionError
+from trader.adapters.ratings_store import RatingsStore, StoreError, StoreVersionError
+from trader.adapters.tokenmetrics import Budget
 from trader.core.observations import Observation, seen
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -148,3 +149,21 @@ def test_an_instant_without_a_zone_is_refused():
             lag=LAG, is_history=True,
         )  # fmt: skip
     assert Observation.__slots__[0] == "source"
+
+
+def test_credits_of_two_processes_add_up(tmp_path):
+    """A pull beside the bot: each knew what was spent when it began, and the last to write would win."""
+    stores = [RatingsStore(tmp_path / "ratings.db") for _ in range(2)]
+    bot, pull = (Budget(100, one.spent(), one.keep_spent) for one in stores)
+    for _ in range(50):
+        pull.spend(START)
+    bot.spend(START)
+    assert (stores[0].spent(), bot.left(START)) == ({"2024-01": 51}, 49)
+    pull.spend(START)
+    assert (stores[0].spent(), pull.left(START)) == ({"2024-01": 52}, 48)
+
+
+def test_what_is_no_store_is_an_error_with_its_name(tmp_path):
+    (tmp_path / "ratings.db").write_bytes(b"no database" * 1_000)
+    with pytest.raises(StoreError, match="ratings.db: cannot be read: file is not a database; move it away"):
+        RatingsStore(tmp_path / "ratings.db")

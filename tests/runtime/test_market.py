@@ -11,7 +11,7 @@ from tests.contracts.worlds import SkewedClock, loopback
 from tests.services.parts import until
 from trader.adapters.clock import SystemClock
 from trader.loopback.server import VenueClock
-from trader.ports import Touch, Touched
+from trader.ports import Touch, Touched, VenueBar, VenueDownError
 from trader.runtime.market import EPOCH, Market
 
 D = Decimal
@@ -178,3 +178,60 @@ async def test_a_stream_that_speaks_in_the_turn_in_which_it_counts_as_silent_is_
     assert not listening.done(), listening.exception()
     assert market.price("BTC/USDT") == 100
     listening.cancel()
+
+
+class Steps:
+    """A clock that goes as ours does, and can be moved on."""
+
+    def __init__(self):
+        self.real, self.moved = SystemClock(), 0.0
+        self.began = self.real.monotonic()
+
+    def now(self):
+        return datetime(2026, 1, 1, 5, 0, 5, tzinfo=UTC) + timedelta(seconds=self.monotonic() - self.began)
+
+    def monotonic(self):
+        return self.real.monotonic() + self.moved
+
+    async def sleep(self, seconds):
+        await self.real.sleep(seconds)
+
+
+class Flaky:
+    """A venue with a bar for every hour; `refuses` are the questions that it does not answer, once each."""
+
+    def __init__(self, clock):
+        self.clock, self.refuses = clock, set()
+
+    def _answer(self, question):
+        if question in self.refuses:
+            self.refuses.remove(question)
+            raise VenueDownError("busy")
+
+    async def signing_ms(self):
+        return round(self.clock.now().timestamp() * 1_000)
+
+    async def bars(self, symbol, timeframe, *, since_ms):
+        self._answer(("bars", symbol))
+        end = round(self.clock.now().timestamp() // 3_600) * 3_600_000
+        return [VenueBar(at, 1.0, 1.0, 1.0, 1.0, 1.0) for at in range(since_ms, end, 3_600_000)]
+
+    async def touch(self, symbol):
+        self._answer(("touch", symbol))
+        return Touch(D(1), D(1))
+
+
+@pytest.mark.parametrize("refused", [("bars", "ETH/USDT"), ("touch", "BTC/USDT"), ("touch", "ETH/USDT")])
+async def test_a_question_that_fails_loses_no_bar_that_was_answered_before(refused):
+    clock = Steps()
+    venue, said = Flaky(clock), []
+    market = Market(venue, clock, symbols=SYMBOLS, timeframe="1h", keep=3, every_seconds=0.02)
+    events = market.events()
+    async with asyncio.timeout(10):
+        assert {bar.asset for bar in (await anext(events)).bars} == SYMBOLS.keys()
+        clock.moved += 3_600
+        venue.refuses.add(refused)
+        while not said:
+            said += (await anext(events)).bars
+    assert [(bar.asset, bar.at.hour) for bar in said] == [("BTC/USDT", 6), ("ETH/USDT", 6)]
+    assert not venue.refuses

@@ -81,6 +81,7 @@ class Mosquitto:
     folder: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen | None = None
+    more: str = ""  # lines of its configuration
 
     def start(self):
         binary = program("mosquitto")
@@ -89,7 +90,7 @@ class Mosquitto:
         user = "user root\n" if os.getuid() == 0 else ""
         config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\nautosave_interval 1\nautosave_on_changes true\n"
-            f"max_queued_messages 100000\npersistence_location {self.folder}/\n{user}"
+            f"max_queued_messages 100000\npersistence_location {self.folder}/\n{user}{self.more}"
         )
         self.process = subprocess.Popen(
             [binary, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

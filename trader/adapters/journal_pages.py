@@ -98,7 +98,11 @@ class JournalPages:
             if self._file is None:
                 self._opened = there.st_dev, there.st_ino
                 self._file = sqlite3.connect(
-                    f"file:{self._where}?mode=ro", uri=True, timeout=5.0, isolation_level=None, check_same_thread=False
+                    f"{self._where.resolve().as_uri()}?mode=ro",
+                    uri=True,
+                    timeout=5.0,
+                    isolation_level=None,
+                    check_same_thread=False,
                 )
             return self._file.execute(statement, values).fetchall()
         except sqlite3.Error as error:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import create_engine
+from sqlalchemy import URL, create_engine
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session, select
 
@@ -236,11 +236,14 @@ class SqliteJournal:
         return walk(self._database.execute("SELECT seq, epoch, kind, body, prev_hash, hash FROM journal ORDER BY seq"))
 
     def rebuild(self) -> int:
-        """Make the read models anew from the facts, in one transaction; returns the number of facts."""
-        with self._transaction():
-            if (version := self._version()) < VERSION:
-                self._migrate(version)
-            return self._rebuild()
+        """Make the read models anew from the facts, in one transaction; returns the number of facts. Raises JournalDownError."""
+        try:
+            with self._transaction():
+                if (version := self._version()) < VERSION:
+                    self._migrate(version)
+                return self._rebuild()
+        except sqlite3.Error as error:
+            raise JournalDownError(f"{self.path}: {error}") from error
 
     def _rebuild(self) -> int:
         count, accounts = 0, Accounts()
@@ -266,7 +269,8 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise JournalDownError(f"{path}: no such journal")
-        self._path, self._engine = path, create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
+        there = URL.create("sqlite", database=path.resolve().as_uri(), query={"mode": "ro", "uri": "true"})
+        self._path, self._engine = path, create_engine(there)
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:

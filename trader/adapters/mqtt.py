@@ -63,17 +63,17 @@ class MqttSource:
         """Yield messages for ever; the connection is made anew whenever it is lost, and what was not acknowledged comes again."""
         failures = 0
         while True:
-            client = self._broker.client(self._broker.client_id, persistent=True)
-            client._client.manual_ack_set(True)  # noqa: SLF001 - see above
             try:
                 await self._may()
+                client = self._broker.client(self._broker.client_id, persistent=True)
+                client._client.manual_ack_set(True)  # noqa: SLF001 - see above
                 async with client:
-                    await client.subscribe(self._broker.topic, qos=1)
+                    await _subscribed(client, self._broker)
                     failures = 0
                     self._tell(True, "connected")
                     async for message in client.messages:
                         yield self._message(client, message)
-            except (aiomqtt.MqttError, OSError, JournalDownError) as error:
+            except (aiomqtt.MqttError, MqttDownError, OSError, JournalDownError) as error:
                 self._tell(False, str(error))
                 await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
                 failures += 1
@@ -99,9 +99,14 @@ async def reach(broker: Broker) -> None:
     """Connect and subscribe as the bot does, under a name of the moment, and leave; raises MqttDownError."""
     try:
         async with broker.client("", persistent=False) as client:
-            granted = await client.subscribe(broker.topic, qos=1)
+            await _subscribed(client, broker)
     except (aiomqtt.MqttError, OSError) as error:
         raise MqttDownError(f"mqtt {broker.host}:{broker.port}: {error}") from error
+
+
+async def _subscribed(client: aiomqtt.Client, broker: Broker) -> None:
+    """Subscribe; raises MqttDownError where the broker does not grant it with QoS 1, which it says in its answer alone."""
+    granted = await client.subscribe(broker.topic, qos=1)
     codes = [one if isinstance(one, int) else one.value for one in granted or ()]
     if not codes or min(codes) < 1 or max(codes) >= REFUSED:
         raise MqttDownError(

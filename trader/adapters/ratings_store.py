@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from sqlalchemy import Engine, Index, MetaData, create_engine, event, text
+from sqlalchemy import URL, Engine, Index, MetaData, create_engine, event, text
+from sqlalchemy.exc import DatabaseError
 from sqlmodel import Field, Session, SQLModel, select
 
 from trader.adapters.durable import make_folder
@@ -26,7 +27,7 @@ class StoreError(Exception):
     """A store that cannot be read."""
 
 
-class StoreVersionError(Exception):
+class StoreVersionError(StoreError):
     """The store was written by a newer program."""
 
 
@@ -102,6 +103,11 @@ SELECT source, kind, type, asset, as_of, value, known_at, observed_at, is_provis
 ) AS ranked WHERE place = 1 ORDER BY asset, kind
 """
 
+SPEND = """
+INSERT INTO credits (month, spent) VALUES (:month, :spent)
+ON CONFLICT (month) DO UPDATE SET spent = max(credits.spent + 1, excluded.spent) RETURNING spent
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Covered:
@@ -117,14 +123,17 @@ class Covered:
 
 
 class RatingsStore:
-    """A store in a file; raises StoreVersionError where a newer program wrote it."""
+    """A store in a file; raises StoreError where it is none, and StoreVersionError where a newer program wrote it."""
 
     def __init__(self, where: Path) -> None:
         make_folder(where.parent)
-        self._engine = create_engine(f"sqlite:///{where}")
+        self._engine = create_engine(URL.create("sqlite", database=str(where)))
         event.listen(self._engine, "connect", _synced)
         self.where = where
-        _set_up(self._engine, where)
+        try:
+            _set_up(self._engine, where)
+        except DatabaseError as error:
+            raise StoreError(f"{where}: cannot be read: {error.orig}; move it away or restore a backup") from error
 
     def close(self) -> None:
         """Close connections."""
@@ -287,11 +296,10 @@ class RatingsStore:
         with Session(self._engine) as session:
             return {row.month: row.spent for row in session.exec(select(CreditRow))}
 
-    def keep_spent(self, month: str, spent: int) -> None:
-        """Keep how many credits of a month are spent."""
-        with Session(self._engine) as session:
-            session.merge(CreditRow(month=month, spent=spent))
-            session.commit()
+    def keep_spent(self, month: str, spent: int) -> int:
+        """Count one more credit of a month, which makes so many as far as its process knows; returns how many those of all are."""
+        with self._engine.begin() as connection:
+            return int(connection.execute(text(SPEND), {"month": month, "spent": spent}).scalar_one())
 
     def is_done(self, job: str, since: date, ids: Sequence[int]) -> bool:
         """Whether a window of a pull is done."""

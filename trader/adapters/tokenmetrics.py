@@ -87,11 +87,13 @@ REFUSALS: Mapping[int, type[VendorError]] = {
 
 @dataclass(slots=True)
 class Budget:
-    """Credits of a month. `spent` by month; `keep` is told of each credit, so that it can be kept over restarts."""
+    """Credits of a month. `spent` by month; `keep` is told of each credit, so that it can be kept over restarts, and answers how many
+    are spent with those of other processes.
+    """
 
     credits: int
     spent: dict[str, int] = field(default_factory=dict)
-    keep: Callable[[str, int], None] = lambda _month, _spent: None
+    keep: Callable[[str, int], int] = lambda _month, spent: spent
 
     def left(self, at: datetime) -> int:
         """Credits that are left in the month of an instant."""
@@ -100,8 +102,7 @@ class Budget:
     def spend(self, at: datetime) -> None:
         """Count one request."""
         month = f"{at:%Y-%m}"
-        self.spent[month] = self.spent.get(month, 0) + 1
-        self.keep(month, self.spent[month])
+        self.spent[month] = self.keep(month, self.spent.get(month, 0) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +285,9 @@ def windows(ids: Collection[int], since: date, until: date, *, limit: int = LIMI
     if until < since:
         raise ValueError(f"until {until} is before since {since}")
     wanted, begin = sorted(set(ids)), since
+    longest = max(min(SPAN_DAYS, limit - 1), 1)
     while begin <= until:
-        end = min(begin + timedelta(days=SPAN_DAYS - 1), until)
+        end = min(begin + timedelta(days=longest - 1), until)
         count = (end - begin).days + 1
         size = max((limit - 1) // count, 1)
         groups = [tuple(wanted[n : n + size]) for n in range(0, len(wanted), size)] or [()]

@@ -215,7 +215,7 @@ class Market:
     async def _ask(self) -> Heard:
         self._has_asked = False
         self._venue_at = await self._venue.signing_ms(), self._clock.monotonic()
-        bars = await self._bars()
+        bars, reached = await self._bars()
         prices = []
         for asset, symbol in self._symbols.items():
             found = self._touches.get(asset)
@@ -224,6 +224,7 @@ class Market:
             self._note(asset, await self._venue.touch(symbol))
             self._has_asked = True
             prices.append(self._seen(asset))
+        self.newest |= reached  # only here: where a question fails on the way, what was not told is asked for again
         newest = max((bar.at for bar in bars), default=None)
         is_current = newest is not None and self._now() - newest < self._step
         now = tuple(bar for bar in bars if is_current and bar.at == newest)
@@ -232,9 +233,9 @@ class Market:
     def _seen(self, asset: str) -> PriceSeen:
         return PriceSeen(self._clock.now(), asset, self.prices[asset], self.name)
 
-    async def _bars(self) -> list[BarClosed]:
-        """Closed bars that are new, of all assets, in the order of time."""
-        found, ended = [], self._newest_end()
+    async def _bars(self) -> tuple[list[BarClosed], dict[str, datetime]]:
+        """Closed bars that are new, of all assets, in the order of time, and which is the newest of each."""
+        found, reached, ended = list[BarClosed](), dict[str, datetime](), self._newest_end()
         self._asked_end = ended
         for asset, symbol in self._symbols.items():
             since = self.newest.get(asset, ended - self._keep * self._step)
@@ -244,8 +245,8 @@ class Market:
                 self._has_asked, bar = True, self._bar(asset, row)
                 if since < bar.at <= ended:
                     found.append(bar)
-                    self.newest[asset] = max(bar.at, self.newest.get(asset, bar.at))
-        return sorted(found, key=lambda bar: (bar.at, bar.asset))
+                    reached[asset] = max(bar.at, reached.get(asset, bar.at))
+        return sorted(found, key=lambda bar: (bar.at, bar.asset)), reached
 
     def _bar(self, asset: str, row: VenueBar) -> BarClosed:
         at = datetime.fromtimestamp(row.opened_ms / 1_000, UTC) + self._step
