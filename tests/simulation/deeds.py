@@ -211,7 +211,7 @@ async def pause(world, seconds, second=""):
     world.loop.pause(life)
     world.reach("a pause while an order is under way" if was_busy else "a pause")
     await asyncio.sleep(0.1)
-    if second:
+    if second and world.is_hostile:  # nobody starts a second bot any more when all is to heal
         world.begin(owner="sim" if second == "twin" else second)
         world.reach("two lives, one of them paused")
     await asyncio.sleep(seconds)
