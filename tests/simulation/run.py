@@ -17,8 +17,7 @@ from tests.simulation.schedules import tell
 BATCH = 20  # stories of one process: what is dead is never freed
 
 
-class TooLongError(Exception):
-    """A story did not end."""
+_TOLD = []  # where this process writes, and the plan that it tells
 
 
 def warm():
@@ -87,6 +86,7 @@ def _begun(batch):
     with os.fdopen(writer, "w") as out:
         for plan in batch:
             plan, branches = plan if isinstance(plan, tuple) else (plan, None)
+            _TOLD[:] = out, plan if isinstance(plan, Plan) else drawn(plan)
             out.write(json.dumps(one(plan, branches)) + "\n")
             out.flush()
             if branches is not None and branches.is_branch:
@@ -95,7 +95,11 @@ def _begun(batch):
 
 
 def _too_long(*_):
-    raise TooLongError(f"no end within {SECONDS_MAX} s")
+    """A story did not end: say so and leave at once, for whoever goes round and round may catch what is raised there."""
+    out, plan = _TOLD
+    out.write(json.dumps(_failed(plan, f"no end within {SECONDS_MAX} s, or one that branched off of it")) + "\n")
+    out.flush()
+    os._exit(1)
 
 
 def one(plan, branches=None):
@@ -107,8 +111,11 @@ def one(plan, branches=None):
         return told | {"plan": plan.text(), "is_branch": branches is not None and branches.is_branch}
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
-        said = f"{type(error).__name__} {error} ({Path(place.filename).name}:{place.lineno})"
-        return {"seed": plan.seed, "venue": plan.venue, "name": plan.name, "kills": [], "steps": 0, "simulated": 0.0, "real": 0.0, "orders": 0,
-                "lives": 0, "counts": {}, "met": {}, "visited": {}, "digest": "", "broken": said, "line": plan.line, "plan": plan.text(), "ends": [], "is_branch": False}  # fmt: skip
+        return _failed(plan, f"{type(error).__name__} {error} ({Path(place.filename).name}:{place.lineno})")
     finally:
         signal.alarm(0)
+
+
+def _failed(plan, said):
+    return {"seed": plan.seed, "venue": plan.venue, "name": plan.name, "kills": [], "steps": 0, "simulated": 0.0, "real": 0.0, "orders": 0,
+            "lives": 0, "counts": {}, "met": {}, "visited": {}, "digest": "", "broken": said, "line": plan.line, "plan": plan.text(), "ends": [], "is_branch": False}  # fmt: skip

@@ -21,6 +21,7 @@ from tests.simulation.scenarios import canonical, ends
 from tests.simulation.shrink import shrunk
 from tests.simulation.tally import Tally
 from trader.opening import BUILDERS
+from trader.runtime.daemon import Daemon
 
 ROOT = Path(__file__).parents[2]
 STORIES = 10
@@ -154,6 +155,23 @@ def test_an_exchange_that_is_made_the_quick_way_is_the_same(venue, monkeypatch):
         differ = {name for name in vars(one) if vars(one)[name] != vars(other)[name]}
         assert differ <= {"throttler", "origin", "transport"}
         assert one.urls is not other.urls
+
+
+def test_a_bot_that_goes_round_and_round_is_a_failure(monkeypatch):
+    """It never waits, and it catches what is raised in it: nothing but the story's own limit of time ends it."""
+
+    async def spin(_daemon):
+        while True:
+            try:
+                sum(range(1_000))
+            except BaseException:
+                continue
+
+    monkeypatch.setattr("tests.simulation.run.SECONDS_MAX", 3)
+    monkeypatch.setattr(Daemon, "_timers", spin)
+    (story,) = told_apart([drawn(1, "gate")])
+    assert story["broken"].startswith("no end within 3 s")
+    assert story["seed"] == 1
 
 
 def test_a_plan_that_fails_is_made_small():
