@@ -12,27 +12,13 @@ from random import Random
 import pytest
 
 from tests.crash.rig import check, rig, victim_names
-from tests.services.parts import Mosquitto, Postgres, full
+from tests.services.parts import full
 
 IS_FULL = os.environ.get("MATRIX") == "full"
 EDGES = ["before send", "after send", "before acknowledge", "after acknowledge", "before commit", "after commit"]
 NAMED = [f"{edge}:{n}" for edge in EDGES for n in (1, 2)]
 KILLS = int(os.environ.get("KILLS", "200" if IS_FULL else "10"))
 pytestmark = [pytest.mark.slow, pytest.mark.scaled, pytest.mark.timeout(1_500)]
-
-
-@pytest.fixture
-def broker(tmp_path):
-    one = Mosquitto(tmp_path / "mosquitto").start()
-    yield one
-    one.stop()
-
-
-@pytest.fixture
-def postgres():
-    one = Postgres().start()
-    yield one
-    one.stop()
 
 
 async def at_random(it, kills, seed):

@@ -13,7 +13,7 @@ import pytest
 
 from tests.crash.pair import epochs, pair, sessions_lost
 from tests.crash.rig import check
-from tests.services.parts import Mosquitto, Postgres, full, until
+from tests.services.parts import full, until
 from trader.core.facts import OrderAbsent, OrderPlaced, OrderSending, OrderUnknown
 from trader.core.records import ConfigApplied
 from trader.runtime.control import Command, ask, socket_of
@@ -21,20 +21,6 @@ from trader.runtime.control import Command, ask, socket_of
 KILLS = int(os.environ.get("KILLS", "50"))
 LONGEST = 15.0  # seconds from the leader's death until the other trades
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
-
-
-@pytest.fixture
-def broker(tmp_path):
-    one = Mosquitto(tmp_path / "mosquitto").start()
-    yield one
-    one.stop()
-
-
-@pytest.fixture
-def postgres():
-    one = Postgres().start()
-    yield one
-    one.stop()
 
 
 def applied(facts):
