@@ -233,7 +233,7 @@ async def test_three_commands_from_nothing_to_a_paper_daemon(tmp_path, monkeypat
         daemon = subprocess.Popen([*trader, "run", tmp_path / "bot.yaml"], cwd=ROOT, stderr=subprocess.DEVNULL)  # noqa: ASYNC220
         try:
             said = ""
-            end = time.monotonic() + 30
+            end = time.monotonic() + 90
             while "active" not in said and time.monotonic() < end:
                 await asyncio.sleep(0.3)
                 asked = await asyncio.create_subprocess_exec(

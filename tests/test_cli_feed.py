@@ -36,7 +36,7 @@ def test_a_bot_trades_on_what_the_vendor_says_while_it_runs(tmp_path, run):
             processes.append(subprocess.Popen([*start, "loopback", "gate", "--port", str(port)], stdout=log, cwd=ROOT))
             wait_for(port)
             processes.append(subprocess.Popen([*start, "run", str(path), "--live"], stderr=log, cwd=ROOT))
-            end = time.monotonic() + 60
+            end = time.monotonic() + 90
             while time.monotonic() < end and len(json.loads(run_now(run, "orders", path) or "[]")) < 2:
                 time.sleep(0.5)
             orders = json.loads(run("orders", path, "--json"))

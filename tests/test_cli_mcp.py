@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.parts import full
-from tests.test_cli_run import rehearsal, status, trader, until
+from tests.services.parts import full, seen_when
+from tests.test_cli_run import rehearsal, status, trader
 from trader import cli
 
 mcp = pytest.importorskip("mcp")
@@ -74,9 +74,9 @@ def paper(tmp_path):
 @full
 async def test_a_bot_that_runs_is_asked_and_does_nothing_it_was_not_allowed(rehearsal, tmp_path, token):
     path, _, _ = rehearsal
-    until(lambda: status(path).get("state") == "active")
+    seen_when(lambda: status(path).get("state") == "active")
     trader("signal", "send", path, "BTC/USDT=85", "ETH/USDT=20", "--kind", "trader_grade", "--id", "one")
-    until(lambda: "BTC/USDT" in status(path)["holdings"] and not status(path)["orders"])
+    seen_when(lambda: "BTC/USDT" in status(path)["holdings"] and not status(path)["orders"])
     async with client_of(path) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert list(tools) == QUESTIONS
@@ -108,7 +108,7 @@ async def test_a_bot_that_runs_is_asked_and_does_nothing_it_was_not_allowed(rehe
         assert (await asked(client, "halt", token=TOKEN, why="lunch", key="k1"))["done"] == "already"
         assert (await asked(client, "resume", token=TOKEN))["done"] == "resume"
         assert (await asked(client, "flatten", token=TOKEN))["done"] == "flatten"
-        until(lambda: not status(path)["holdings"])
+        seen_when(lambda: not status(path)["holdings"])
     taken = [json.loads(line) for line in trader("journal", "facts", path, "--kind", "CommandTaken").splitlines()]
     assert [(one["command"], one["argument"]) for one in taken] == [
         ("halt", "mcp: lunch"),

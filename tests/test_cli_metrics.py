@@ -7,8 +7,8 @@ import sys
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from tests.services.parts import full
-from tests.test_cli_run import CONFIG, ROOT, rehearsal, status, trader, until  # noqa: F401 - a fixture among them
+from tests.services.parts import full, seen_when
+from tests.test_cli_run import CONFIG, ROOT, rehearsal, status, trader  # noqa: F401 - a fixture among them
 
 
 def values(text):
@@ -23,16 +23,16 @@ def test_a_running_bot_is_printed_and_a_file_of_it_kept_fresh(rehearsal, tmp_pat
     words = ["metrics", str(path), "--watch-file", str(file), "--every", "1"]
     watch = subprocess.Popen([sys.executable, "-m", "trader.cli", *words], cwd=ROOT)
     try:
-        until(file.exists)
-        until(lambda: status(path).get("state") == "active")
+        seen_when(file.exists)
+        seen_when(lambda: status(path).get("state") == "active")
         found = values(trader("metrics", path))
         assert (found["trader_up"], found["trader_cash"], found["trader_epoch"]) == (1, 5000, 1)
-        until(lambda: values(file.read_text()).get("trader_up") == 1)
+        seen_when(lambda: values(file.read_text()).get("trader_up") == 1)
         assert file.stat().st_mode & 0o777 == 0o644
         assert [one.name for one in tmp_path.iterdir() if one.suffix == ".prom"] == ["trader.prom"]
         bot.send_signal(signal.SIGTERM)
         assert bot.wait(10) == 0
-        until(lambda: values(file.read_text()) == {"trader_up": 0})
+        seen_when(lambda: values(file.read_text()) == {"trader_up": 0})
         watch.send_signal(signal.SIGTERM)
         assert watch.wait(10) == 0
         assert not file.exists()

@@ -13,7 +13,7 @@ import pyotp
 import pytest
 
 from tests.services.inboxes import TOKEN, Inbox, LoopbackTelegram
-from tests.services.parts import free_port, full, wait_for
+from tests.services.parts import free_port, full, seen_when, wait_for
 from trader.adapters.journal_sqlite import JournalReader
 from trader.core.facts import Filled
 from trader.core.records import CommandTaken
@@ -45,16 +45,6 @@ notify:
 """
 
 
-def until(ask, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = ask()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it did not come about")
-
-
 def trader(*words, code=0):
     done = subprocess.run([*TRADER, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr + done.stdout
@@ -84,8 +74,9 @@ class House:
         wait_for(self.port)
 
     def bot(self):
+        before = len(self.log("bot"))
         self.start("bot", "run", self.path, "--live")
-        until(lambda: self.status().get("state") == "active", 40)
+        seen_when(lambda: '"state": "active"' in self.log("bot")[before:], lambda: self.log("bot"))
 
     def notify(self):
         self.start("notify", "notify", self.path)
@@ -149,18 +140,18 @@ def test_what_the_bot_does_is_told_once_over_kill_9_and_the_bot_trades_on(tmp_pa
         it.bot()
         daemon = it.processes["bot"].pid
         it.notify()
-        until(lambda: '"event": "begins"' in it.log("notify"))
+        seen_when(lambda: '"event": "begins"' in it.log("notify"))
         it.rate(1, BTC=85)
-        until(lambda: it.told("fill"))
+        seen_when(lambda: it.told("fill"))
         it.kill("notify")
         it.rate(2, ETH=85)
         it.rate(3, BTC=20)
-        until(lambda: {one.side for one in it.fills()} == {"buy", "sell"} and not it.status()["orders"])
+        seen_when(lambda: {one.side for one in it.fills()} == {"buy", "sell"} and not it.status()["orders"])
         it.notify()
-        until(lambda: len(it.told("fill")) >= len(it.fills()))
+        seen_when(lambda: len(it.told("fill")) >= len(it.fills()))
         it.kill("notify")
         it.notify()
-        until(lambda: it.log("notify").count('"event": "goes on"') == 2)
+        seen_when(lambda: it.log("notify").count('"event": "goes on"') == 2)
         time.sleep(2.0)
         assert [one.split(" ", 2)[2].partition(" on gate")[0] for one in it.told("fill")] == list(
             map(line_of, it.fills())
@@ -169,14 +160,14 @@ def test_what_the_bot_does_is_told_once_over_kill_9_and_the_bot_trades_on(tmp_pa
         assert it.heart.asked, "the heart beats while the daemon is well"
 
         it.kill("bot")
-        (dead,) = until(lambda: it.phone.texts)
+        (dead,) = seen_when(lambda: it.phone.texts)
         assert "the daemon does not answer" in dead
         beats = it.heart.asked
         time.sleep(3.0)
         assert it.heart.asked == beats, "no beat of a dead bot"
         it.bot()
-        until(lambda: any("all clear: the daemon does not answer" in one for one in it.phone.texts))
-        until(lambda: it.heart.asked > beats)
+        seen_when(lambda: any("all clear: the daemon does not answer" in one for one in it.phone.texts))
+        seen_when(lambda: it.heart.asked > beats)
         assert it.processes["bot"].pid != daemon
         it.processes["notify"].send_signal(signal.SIGTERM)
         assert it.processes["notify"].wait(15) == 0
@@ -195,17 +186,17 @@ def test_killed_between_a_delivery_and_its_note_one_letter_is_told_twice_and_non
         it.exchange()
         it.bot()
         it.notify()
-        until(lambda: '"event": "begins"' in it.log("notify"))
+        seen_when(lambda: '"event": "begins"' in it.log("notify"))
         it.mail.slow = 3.0
         it.rate(1, BTC=85)
-        until(lambda: it.mail.asked)
+        seen_when(lambda: it.mail.asked)
         it.kill("notify")  # the letter is there, and nobody has written that down
         it.mail.slow = 0.0
         it.rate(2, BTC=20)
-        until(lambda: len(it.fills()) >= 2)
+        seen_when(lambda: len(it.fills()) >= 2)
         it.notify()
-        until(lambda: any("sell" in one for one in it.told("fill")))
-        until(lambda: len(it.mail.got) > 1 and it.told("fill").count(it.told("fill")[0]) == 2)
+        seen_when(lambda: any("sell" in one for one in it.told("fill")))
+        seen_when(lambda: len(it.mail.got) > 1 and it.told("fill").count(it.told("fill")[0]) == 2)
         lines = list(dict.fromkeys(it.told("fill")))
         assert len(lines) == len(it.fills())
 
@@ -219,14 +210,14 @@ def test_a_target_that_is_down_for_a_while_is_told_everything_later_and_stops_no
         it.bot()
         it.mail.status = 503
         it.notify()
-        until(lambda: '"event": "begins"' in it.log("notify"))
+        seen_when(lambda: '"event": "begins"' in it.log("notify"))
         trader("halt", it.path, "--everything")
-        until(lambda: it.phone.texts)
+        seen_when(lambda: it.phone.texts)
         assert any("state killed" in one for one in it.phone.texts)
-        until(lambda: '"error": "HTTP 503"' in it.log("notify"))
+        seen_when(lambda: '"error": "HTTP 503"' in it.log("notify"))
         assert it.mail.texts == []
         it.mail.status = 200
-        until(lambda: it.told("state killed"), 60)
+        seen_when(lambda: it.told("state killed"))
         assert "nothing could be delivered here" in it.mail.texts[0]
         assert it.told("command")
 
@@ -242,7 +233,7 @@ def test_commands_from_a_chat_need_their_user_and_their_code_and_count_once(tmp_
         says = lambda: [text for _, text, _ in it.telegram.answers]  # noqa: E731
         code = lambda: pyotp.TOTP(TOTP).at(time.time())  # noqa: E731
         it.rate(1, BTC=85)
-        until(lambda: "BTC/USDT" in it.status()["holdings"] and not it.status()["orders"])
+        seen_when(lambda: "BTC/USDT" in it.status()["holdings"] and not it.status()["orders"])
         for words, wanted in (
             ("/status", r"told \(RatingBand\): active"),
             ("/holdings", "BTC/USDT: "),
@@ -256,23 +247,23 @@ def test_commands_from_a_chat_need_their_user_and_their_code_and_count_once(tmp_
         ):
             before = len(says())
             it.telegram.write(words)
-            until(lambda before=before: len(says()) > before)
+            seen_when(lambda before=before: len(says()) > before)
             assert re.search(wanted, says()[-1]), (words, says()[-1])
         assert it.status()["state"] == "halted"
-        until(lambda: any("a wrong code" in one for one in it.phone.texts))
+        seen_when(lambda: any("a wrong code" in one for one in it.phone.texts))
 
         count = len(says())
         it.telegram.write(f"/kill {code()}", user=7)
         it.telegram.write("/status", chat={"id": -1, "type": "group"})
-        until(lambda: it.told("strangers"))
+        seen_when(lambda: it.told("strangers"))
         assert len(says()) == count, "a stranger gets no answer"
 
         used = code()
         number = it.telegram.write(f"/flatten {used}")
-        until(lambda: "flatten: the state is halted" in says()[-1])
+        seen_when(lambda: "flatten: the state is halted" in says()[-1])
         it.telegram.write(f"/resume {used}")
-        until(lambda: "used already" in says()[-1])
-        until(lambda: not it.status()["holdings"])
+        seen_when(lambda: "used already" in says()[-1])
+        seen_when(lambda: not it.status()["holdings"])
         it.kill("notify")
         place = tmp_path / "state/told/notify/place.json"
         kept = json.loads(place.read_text())
@@ -281,7 +272,7 @@ def test_commands_from_a_chat_need_their_user_and_their_code_and_count_once(tmp_
             "date": int(time.time()), "text": f"/flatten {used}", "from": {"id": 42}, "chat": {"id": 42, "type": "private"},
         }})  # fmt: skip
         it.notify()
-        until(lambda: says()[-1].startswith("already: "))
+        seen_when(lambda: says()[-1].startswith("already: "))
         keys = [one.key for one in it.facts() if isinstance(one, CommandTaken) and one.argument != "again"]
         assert keys.count(f"telegram-123456789-{number}") == 1
         assert used not in it.log("notify")

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.services.inboxes import TOKEN, Inbox
-from tests.services.parts import full
-from tests.test_cli_notify import TOTP, TRADER, trader, until
+from tests.services.parts import full, seen_when
+from tests.test_cli_notify import TOTP, TRADER, trader
 from trader.adapters.lock import FolderLock
 from trader.cli import app, main
 from trader.doctor_house import notify_row
@@ -72,7 +72,7 @@ def test_a_rehearsal_prints_what_would_be_sent_and_sends_and_writes_nothing(tmp_
             [*TRADER, "notify", str(path), "--dry-run", "--after", "0"], stdout=out, stderr=out, cwd=ROOT
         )
     try:
-        until(lambda: "fill: buy" in (tmp_path / "out").read_text())
+        seen_when(lambda: "fill: buy" in (tmp_path / "out").read_text())
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0

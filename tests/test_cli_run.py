@@ -9,13 +9,12 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from tests.services.parts import Mosquitto, free_port, full, wait_for
+from tests.services.parts import Mosquitto, free_port, full, seen_when, wait_for
 from trader.adapters.journal_sqlite import JournalReader, SqliteJournal
 from trader.cli import app, main
 from trader.cli_facts import facts_of
@@ -50,16 +49,6 @@ def trader(*words, code=0):
     )
     assert done.returncode == code, done.stderr
     return done.stdout if not code else done.stderr
-
-
-def until(ask, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = ask()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError("it did not come about")
 
 
 @pytest.fixture
@@ -99,11 +88,11 @@ def status(path):
 @full
 def test_a_rehearsal_from_start_to_end(rehearsal, tmp_path):
     path, bot, venue = rehearsal
-    until(lambda: status(path).get("state") == "active")
+    seen_when(lambda: status(path).get("state") == "active")
     assert "taken" in trader(
         "signal", "send", path, "BTC/USDT=85", "ETH/USDT=20", "--kind", "trader_grade", "--id", "one"
     )
-    until(lambda: "BTC/USDT" in status(path)["holdings"])
+    seen_when(lambda: "BTC/USDT" in status(path)["holdings"])
     assert "works there already" in trader("run", path, "--live", code=4)
     told = trader("explain", path, "cli/one")
     for word in ("cli/one: traded", "received", "decided", "ordered", "filled", "outcome"):
@@ -111,9 +100,9 @@ def test_a_rehearsal_from_start_to_end(rehearsal, tmp_path):
     assert "halted" in trader("halt", path, "--why", "lunch", "--key", "k1")
     assert "already" in trader("halt", path, "--key", "k1")
     trader("resume", path)
-    until(lambda: status(path)["state"] == "active")
+    seen_when(lambda: status(path)["state"] == "active")
     trader("flatten", path, "--yes")
-    until(lambda: not status(path)["holdings"] and not status(path)["orders"])
+    seen_when(lambda: not status(path)["holdings"] and not status(path)["orders"])
     rows = list(csv.DictReader(io.StringIO(trader("fills", path, "--csv"))))
     assert [row["side"] for row in rows] == ["buy", "sell"]
     assert float(rows[1]["realised"]) < 0
@@ -126,7 +115,7 @@ def test_a_rehearsal_from_start_to_end(rehearsal, tmp_path):
         text.replace("capital: 5000", "capital: 6000").replace("secret: loopback-secret", "secret: another-secret")
     )
     bot.send_signal(signal.SIGHUP)
-    changes = until(
+    changes = seen_when(
         lambda: [
             line for line in (tmp_path / "log").read_text().splitlines() if "configuration was not applied" in line
         ]
@@ -134,7 +123,7 @@ def test_a_rehearsal_from_start_to_end(rehearsal, tmp_path):
     assert "it needs a restart: account.secret, capital" in json.loads(changes[0])["why"]
     path.write_text(text.replace("capital: 5000", "capitol: 5000"))
     bot.send_signal(signal.SIGHUP)
-    until(lambda: "did you mean capital" in (tmp_path / "log").read_text())
+    seen_when(lambda: "did you mean capital" in (tmp_path / "log").read_text())
     path.write_text(text)
     bot.send_signal(signal.SIGTERM)
     assert bot.wait(10) == 0
@@ -164,15 +153,17 @@ def test_a_shadow_beside_the_real_bot_hears_the_same_and_touches_nothing(tmp_pat
                 processes.append(subprocess.Popen([*start, *one], stdout=log, stderr=log, cwd=ROOT))
                 wait_for(port)
         shadow = tmp_path / "state/rehearsal/shadow/journal.db"
-        until(lambda: status(path).get("state") == "active" and shadow.exists())
+        seen_when(lambda: status(path).get("state") == "active" and shadow.exists())
         for number, value in enumerate((85, 20, 90)):
             body = trader(
                 "signal", "send", path, f"BTC/USDT={value}", "--kind", "trader_grade", "--id", str(number), "--print"
             )
             (inbox / ".part").write_text(body)
             (inbox / ".part").rename(inbox / f"{number}.json")
-            until(lambda number=number: f"cli/{number}" in trader("journal", "facts", path, "--kind", "SignalClosed"))
-        until(lambda: trader("compare", path).startswith("3 of 3 messages"))
+            seen_when(
+                lambda number=number: f"cli/{number}" in trader("journal", "facts", path, "--kind", "SignalClosed")
+            )
+        seen_when(lambda: trader("compare", path).startswith("3 of 3 messages"))
         assert len(list((inbox / "done").glob("*.json"))) == 3
         reader = JournalReader(shadow)
         assert {fact.venue for fact in reader.facts() if isinstance(fact, Filled)} == {"paper"}
@@ -346,9 +337,9 @@ def test_a_deep_folder_and_a_start_that_fails_can_be_commanded_and_ended(tmp_pat
     start = [sys.executable, "-m", "trader.cli"]
     with (tmp_path / "log").open("w") as log:
         bot = subprocess.Popen([*start, "run", str(path), "--live"], stderr=log, cwd=ROOT)
-        until(lambda: (tmp_path / "log").read_text().count("restarting") >= 3)  # no exchange is there yet
+        seen_when(lambda: (tmp_path / "log").read_text().count("restarting") >= 3)  # no exchange is there yet
         venue = subprocess.Popen([*start, "loopback", "gate", "--port", str(port)], stdout=log, cwd=ROOT)
-        until(lambda: status(path).get("state") == "active", seconds=40)
+        seen_when(lambda: status(path).get("state") == "active")
         assert len(str(path.parent / "state/rehearsal/control.sock")) > 108
         assert "halted" in trader("halt", path)
         venue.send_signal(signal.SIGTERM)
@@ -357,6 +348,6 @@ def test_a_deep_folder_and_a_start_that_fails_can_be_commanded_and_ended(tmp_pat
         assert bot.wait(15) == 0
         bot = subprocess.Popen([*start, "run", str(path), "--live"], stderr=log, cwd=ROOT)
         before = (tmp_path / "log").read_text().count("restarting")
-        until(lambda: (tmp_path / "log").read_text().count("restarting") >= before + 2)
+        seen_when(lambda: (tmp_path / "log").read_text().count("restarting") >= before + 2)
         bot.send_signal(signal.SIGTERM)
         assert bot.wait(5) == 0, "in the pause between two starts it ends at once"

@@ -19,8 +19,8 @@ import pytest
 from pydantic import BaseModel
 
 from tests.services.otlp import receiving
-from tests.services.parts import free_port, full, wait_for
-from tests.test_cli_run import CONFIG, ROOT, trader, until
+from tests.services.parts import free_port, full, seen_when, wait_for
+from tests.test_cli_run import CONFIG, ROOT, trader
 from trader.adapters.journal_sqlite import SqliteJournal
 from trader.core.facts import Filled, OrderClosed, OrderPlaced, OrderSending
 from trader.core.records import EpochTaken, LinkChanged, MountStarted, SignalReceived, StateChanged
@@ -286,11 +286,11 @@ def test_of_a_bot_that_runs_with_its_status_its_log_and_its_traces(tmp_path):
         wait_for(port)
         bot = subprocess.Popen([*start, "run", str(path), "--live"], stderr=log, cwd=ROOT)
         try:
-            until(lambda: '"state": "active"' in (tmp_path / "log").read_text())
+            seen_when(lambda: '"state": "active"' in (tmp_path / "log").read_text())
             trader("signal", "send", path, "BTC/USDT=85", "--kind", "trader_grade", "--id", "one")
-            until(lambda: '"SignalClosed"' in (tmp_path / "log").read_text())
+            seen_when(lambda: '"SignalClosed"' in (tmp_path / "log").read_text())
             told = trader("incident", "export", path, "--log", tmp_path / "log", "--out", out)
-            until(lambda: "fill" in {span.name for span in receiver.spans})
+            seen_when(lambda: "fill" in {span.name for span in receiver.spans})
             bot.terminate()
             assert bot.wait(15) == 0
         finally:

@@ -10,7 +10,8 @@ import pyotp
 import pytest
 
 from tests.services.inboxes import DISCORD_TOKEN, TOKEN, LoopbackDiscord, LoopbackTelegram
-from tests.test_cli_notify import ROOT, TOTP, TRADER, until
+from tests.services.parts import seen_when
+from tests.test_cli_notify import ROOT, TOTP, TRADER
 from tests.test_notify_commands import code
 from trader.adapters.one_time import OneTime
 from trader.notify.commands import Asked, Denied, Guard, Said
@@ -75,7 +76,7 @@ def test_the_process_takes_commands_of_both_spends_a_code_once_and_logs_no_token
     def answer(there, text, **more):
         count = len(there.answers)
         there.write(text, **more)
-        return until(lambda: len(there.answers) > count and there.answers[-1][1])
+        return seen_when(lambda: len(there.answers) > count and there.answers[-1][1])
 
     discord.write(f"!kill {code()}", sent=time.time() - 86_400)  # before there was a bot
     process = start()

@@ -6,13 +6,12 @@ import json
 import secrets
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.services.parts import free_port, wait_for
+from tests.services.parts import free_port, seen_when, wait_for
 
 ROOT = Path(__file__).parents[2]
 SCOPES = ("read", "signal", "control", "config")
@@ -157,13 +156,10 @@ class WholeHouse:
         body = {} if confirm is None else {"confirm": confirm}
         return self.ask("POST", f"/v1/commands/{name}", body, headers={"Idempotency-Key": key}, **how)
 
-    def until(self, is_so, seconds=30.0):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if found := is_so():
-                return found
-            time.sleep(0.1)
-        raise AssertionError("it did not come about")
+    def until(self, is_so, seconds=90.0):
+        return seen_when(
+            is_so, lambda: "\n".join(path.read_text()[-2_000:] for path in self.folder.glob("*.log")), seconds
+        )
 
     def state(self):
         return self.get("/v1/status").get("state")

@@ -31,7 +31,7 @@ class Pair:
         await self.second.start()
         await self.waits(self.second)
 
-    async def waits(self, one, seconds=40):
+    async def waits(self, one, seconds=90):
         """Wait until it is a standby that could take over."""
         try:
             async with asyncio.timeout(seconds):

@@ -56,7 +56,18 @@ def free_port():
         return one.getsockname()[1]
 
 
-def wait_for(port, seconds=15.0, alive=lambda: True):
+def seen_when(is_so, log=lambda: "", seconds=90.0):
+    """What is true of another process, once it is: looked at with pauses, since a look may cost as much as what is waited for. AssertionError with the log."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        begin = time.monotonic()
+        if found := is_so():
+            return found
+        time.sleep(max(0.1, min(1.0, time.monotonic() - begin)))
+    raise AssertionError(f"it did not come about in {seconds:.0f} s\n{log()[-4_000:]}")
+
+
+def wait_for(port, seconds=60.0, alive=lambda: True):
     end = time.monotonic() + seconds
     while time.monotonic() < end and alive():
         with socket.socket() as one:
@@ -67,7 +78,7 @@ def wait_for(port, seconds=15.0, alive=lambda: True):
     raise TimeoutError(f"nothing listens on port {port}")
 
 
-async def until(is_so, seconds=20.0):
+async def until(is_so, seconds=60.0):
     """Wait until something is so; TimeoutError if it does not come about."""
     async with asyncio.timeout(seconds):
         while not is_so():  # noqa: ASYNC110 - what is waited for lies in other processes
@@ -153,7 +164,7 @@ class Postgres:
             time.sleep(0.3)
         raise TimeoutError(f"PostgreSQL does not start in {self.folder}")
 
-    def _wait_ready(self, seconds=15.0):
+    def _wait_ready(self, seconds=60.0):
         """It listens before it lets anybody in."""
         asked = [program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         end = time.monotonic() + seconds
