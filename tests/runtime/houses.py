@@ -11,6 +11,7 @@ from trader.adapters.clock import SystemClock
 from trader.adapters.journal_sqlite import SqliteJournal
 from trader.app import bench
 from trader.core.facts import BarClosed, SignalsKnown
+from trader.runtime import telling
 from trader.runtime.desk import Desk, Execution
 from trader.runtime.reconcile import Reconciler
 from trader.runtime.recovery import recover
@@ -41,16 +42,17 @@ class House:
     count: int = 0
 
     async def bar(self, asset="BTC/USDT", price=100.0, low=None):
-        await self.desk.tell(
-            BarClosed(self.clock.now(), asset, price, price, price if low is None else low, price, 1.0)
-        )
+        await self.tell(BarClosed(self.clock.now(), asset, price, price, price if low is None else low, price, 1.0))
+
+    async def tell(self, *facts):
+        return await telling.tell([self.desk], self.desk.keeper, *facts)
 
     async def rate(self, **weights):
         """Tell a publication of weights in percent, by base asset."""
         now = self.clock.now()
         self.count += 1
         said = tuple(Signal(f"{base}/USDT", "weight", float(value), now, now) for base, value in weights.items())
-        return await self.desk.tell(SignalsKnown(now, said, key=f"test/{self.journal.epoch}-{self.count}"))
+        return await self.tell(SignalsKnown(now, said, key=f"test/{self.journal.epoch}-{self.count}"))
 
     async def work(self, rounds=40):
         """Work until nothing is under way."""

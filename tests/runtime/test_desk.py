@@ -18,6 +18,7 @@ from trader.core.facts import (
     OrderUnknown,
 )
 from trader.core.records import DiscrepancySeen, ForeignSeen, SignalClosed
+from trader.runtime import telling
 from trader.runtime.desk import Execution
 
 D = Decimal
@@ -107,7 +108,7 @@ async def test_a_stop_sells_at_the_price_that_was_seen(name, tmp_path):
         await one.rate(BTC=50)
         await one.work()
         one.loop.exchange.set_price("BTC/USDT", D(85), 0, half_spread=D("0.001"))
-        await one.desk.tell(PriceSeen(one.clock.now(), "BTC/USDT", 85.0))
+        await one.tell(PriceSeen(one.clock.now(), "BTC/USDT", 85.0))
         await one.work()
         facts = await one.facts()
         assert one.held() < D("0.001")
@@ -286,7 +287,7 @@ async def test_a_strategy_that_fails_three_times_opens_no_more_and_its_exits_sta
         assert [fact.by for fact in of(await one.facts(), Halted)] == ["strategy"]
         assert len(of(await one.facts(), StrategyFailed)) == 3
         one.loop.exchange.set_price("BTC/USDT", D(85), 0, half_spread=D("0.001"))
-        await one.desk.glance(PriceSeen(one.clock.now(), "BTC/USDT", 85.0))
+        await telling.glance([one.desk], one.desk.keeper, PriceSeen(one.clock.now(), "BTC/USDT", 85.0))
         await one.work()
         assert one.held() < D("0.001")
         agree(one)
@@ -384,6 +385,6 @@ async def test_a_share_too_small_for_an_order_waits_for_a_busier_bar(tmp_path):
         await one.rate(BTC=50)
         await one.work(rounds=5)
         assert (one.held(), len(one.desk.outbox.live), len(one.loop.account.orders)) == (0, 1, 0)
-        await one.desk.tell(BarClosed(one.clock.now(), "BTC/USDT", 100.0, 100.0, 100.0, 100.0, 200.0))
+        await one.tell(BarClosed(one.clock.now(), "BTC/USDT", 100.0, 100.0, 100.0, 100.0, 200.0))
         await one.work()
         assert one.held() > D("2.4")

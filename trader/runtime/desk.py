@@ -11,11 +11,9 @@ from decimal import Decimal
 
 from trader.core.engine import Engine
 from trader.core.facts import (
-    BarClosed,
     Fact,
     Halted,
     OrderPlaced,
-    PriceSeen,
     StrategyFailed,
 )
 from trader.core.feed import Feed
@@ -93,18 +91,6 @@ class Desk:
         keeper.listeners.append(self.fold)
 
     # What is told
-
-    async def tell(self, *facts: Fact, beside: Sequence[Fact] = (), fires: bool = False) -> list[Fact]:
-        """Tell facts of one instant to this desk alone, see `telling.tell`."""
-        return await telling.tell([self], self.keeper, *facts, beside=beside, fires=fires)
-
-    async def teach(self, bars: Sequence[BarClosed]) -> None:
-        """Let past bars be known, without a wake."""
-        await telling.teach([self], self.keeper, bars)
-
-    async def glance(self, seen: PriceSeen) -> list[Fact]:
-        """Let a price act; one that moves nothing leaves no trace."""
-        return await telling.glance([self], self.keeper, seen)
 
     def decided(self, facts: Sequence[Fact], *, fires: bool = False) -> list[Fact]:
         """What follows from facts of one instant, in a turn of the keeper; `fires`: of price exits only."""
