@@ -107,6 +107,7 @@ async def test_a_difference_is_written_once_and_its_end_too(name, tmp_path):
         assert [(fact.expected, fact.seen) for fact in seen] == [(1_000, 960), (1_000, 1_000)]
         one.loop.exchange.deposit(one.loop.account, "USDT", D(-40))
         await one.reconciler.adopt()
+        assert one.reconciler.spare() == 960, "what a person took is not there to be spent"
         assert await one.reconciler.run()
         assert len(of(await one.facts(), DiscrepancySeen)) == 2
         again = await bot(one.loop, name, tmp_path / "j.db")

@@ -24,6 +24,7 @@ NEAR = 2  # how often a trunk branches off at the same await of the source
 DEEPER = 0.12  # the share of branches that are trunks again, for what their second life comes to
 LEAST = 5  # ends at an await point below which it is wanted in any case
 ENOUGH = 100  # ends that an await point is to see in an hour
+AIMED = 12  # how many branches of a trunk wait for the await point that it is told for
 RARE = 4  # how often a trunk branches off at one step that few stories come to, each with other lives after it
 BY_CHANCE, OFTEN = 0.004, 0.02
 
@@ -40,10 +41,12 @@ def _known():
 
 
 class Branches:
-    """Decides where stories branch off. ends: how many lives ended at each await point so far, in the whole proof; seed: of its own chance."""
+    """Decides where stories branch off. ends: how many lives ended at each await point so far, in the whole proof; seed: of its own chance;
+    aim: the await point that the trunk is told for, for which half of its branches wait."""
 
-    def __init__(self, ends=None, *, seed=0, most=24, every=1, first=0, since=0.0):
+    def __init__(self, ends=None, *, seed=0, most=24, every=1, first=0, since=0.0, aim=""):
         self.ends, self.lot, self.left = Counter(ends or {}), Random(f"branches {seed}"), most
+        self.aim, self.kept = aim, AIMED if aim else 0
         self.since = since  # the world's second before which none branches off
         self.every, self.place = every, -first  # in an `every` mode each so-manieth place
         self.is_branch, self.depth = False, 0
@@ -58,6 +61,8 @@ class Branches:
     def wants(self, point, count, frames):
         """How many stories should end a life here: at an await that saw few ends so far, seldom at any other."""
         names = proven(frames)
+        if self.aim in names:
+            return RARE
         if not names and room_of(point) not in ROOMS:
             return 0
         if any(self.ends[name] < self.level and self.here[name] < NEAR for name in (*names, point)):
@@ -74,8 +79,10 @@ class Branches:
             or len(world.alive()) != 1
         ):
             return False
-        for again in range(min(self.wants(point, count, frames), self.left)):
+        is_aim = self.aim in proven(frames)
+        for again in range(min(self.wants(point, count, frames), self.left - (0 if is_aim else self.kept))):
             self.left -= 1
+            self.kept -= is_aim and self.kept > 0
             signal.alarm(0)
             child = os.fork()
             if not child:
@@ -104,7 +111,7 @@ class Branches:
     def _tail(self, lot):
         """How the lives after it end."""
         if self.depth < 2 and lot.random() < DEEPER:
-            self.left, self.here = 6, Counter()
+            self.left, self.kept, self.here = 6, 0, Counter()
             return [{}]
         self.left = 0
         return [tail_kill(lot) for _ in range(lot.choice((0, 0, 1, 1, 1, 2)))]

@@ -84,10 +84,11 @@ def market_closed(plan, lot):
 
 def nothing_arrives(plan, lot):
     return replace(
-        _calm(plan, lost=0.25),
+        _calm(plan, lost=lot.choice((0.02, 0.02, 0.1))),
+        seconds=34.0,
         fence_ms=400,
         messages=[_said(1.0, 1, BUY), _said(14.0, 2, SELL)],
-        script=lot.choice((["lost"], ["lost", "lost"], ["lost", "lost", "lost"], ["silent"])),
+        script=lot.choice((["lost"], ["lost", "lost"], ["lost", "lost", "lost"], ["silent"], ["silent", "lost"])),
     )
 
 
@@ -123,9 +124,9 @@ def timed(plan, lot):
     )
     said = [
         _said(1.0, 1, BUY),
-        *(_said(round(hold + 0.7 + 0.1 * n, 3), n, {"ETH/USDT": 20.0}) for n in range(2, 7)),
-        *([_said(round(hold + lot.uniform(0.8, 1.1), 3), 8, {"BTC/USDT": 20.0})] if lot.random() < 0.5 else []),
-        _said(13.0, 9, BUY),
+        *(_said(round(hold + 0.75 + 0.04 * n, 3), n, {"ETH/USDT": 20.0}) for n in range(2, 15)),
+        *([_said(round(hold + lot.uniform(0.8, 1.1), 3), 18, {"BTC/USDT": 20.0})] if lot.random() < 0.5 else []),
+        _said(13.0, 19, BUY),
     ]
     return replace(_calm(plan, slow=lot.choice((0.0, 0.0, 0.2))), hold=hold, events=events, messages=said)
 
@@ -162,6 +163,13 @@ def by_hand(plan, lot):
     ]
     said = [_said(1.0 + 4.0 * n, n, (BUY, SELL)[n % 2]) for n in range(5)]
     return replace(_calm(plan), events=[*events, [21.0, "order", "adopt", "k1", False]], messages=said)
+
+
+def spent(plan, lot):
+    """Somebody spends the account's money, which an operator takes as right: what is bought then has none."""
+    events = [[3.0, "trade", "buy", lot.choice(("BTC", "ETH")), 8_500], [11.0, "order", "adopt", "k1", False]]
+    said = [_said(1.0, 1, {"ETH/USDT": 10.0}), *(_said(9.0 + 2.0 * n, n, (BUY, SELL)[n % 2]) for n in range(2, 9))]
+    return replace(_calm(plan), seconds=28.0, events=events, messages=said, depth=0, mounts=2)
 
 
 def two_lives(plan, lot):
@@ -237,6 +245,7 @@ FAMILIES = {
     flat: ("flat again and again", "command flatten"),
     by_hand: ("a stranger's order seen", "a stranger's order open", "a discrepancy seen", "a discrepancy adopted", "state: reducing", "command adopt",
               "a person trades while an order of ours is under way"),
+    spent: ("given up: account_cash", "a discrepancy adopted"),
     two_lives: ("a second start refused", "a process that lost its lease ends", "a paused life goes on", "a pause while an order is under way",
                 "two lives, one of them paused", "a lease taken over after its end"),
     clocks: ("the clock jumps ahead", "the clock jumps back"),
@@ -251,7 +260,8 @@ WHOLE = (power, two_lives)  # told from the beginning each time: what they are a
 
 # await points that few stories come to, by how their names begin
 LEADS = {
-    "outbox.cut": short_of_cash, "desk._send: outbox.cut": short_of_cash, "desk._send: outbox.give_up": short_of_cash, "outbox.give_up": short_of_cash,
+    "outbox.cut": short_of_cash, "desk._send: outbox.cut": short_of_cash, "desk._send: outbox.give_up": never_sent, "desk._send: outbox.give_up #2": short_of_cash,
+    "desk._send: outbox.give_up #3": spent, "outbox.give_up": spent, "desk._send: there": market_closed, "desk._there": market_closed,
     "outbox.resolve: keep OrderStuck": stuck, "daemon._timers": timed, "daemon._events: timers": timed, "reconcile._halt: keeper.keep seen": backup,
     "telling.teach": slow_disk, "telling.tell": slow_disk, "telling.glance": stopped, "daemon._glance": stopped,
     "daemon._heard: glance": stopped, "outbox.send: keep OrderUnknown": slow_disk, "outbox.send: keep refused": market_closed,
@@ -299,18 +309,20 @@ def guided(tally, first=1):
         venue = VENUES[number % 2]
         yield swarm(number, venue), Branches(tally.ends, seed=number)
         yield drawn(number, venue)
-        for family in (ways[number % len(ways)], _needed(tally, number)):
+        for family, aim in ((ways[number % len(ways)], ""), _needed(tally, number)):
             if family in WHOLE:
                 yield from (bent(family, 10 * number + n, VENUES[n % 2]) for n in range(6))
             elif family is not None:
-                yield bent(family, number, venue), Branches(tally.ends, seed=number, since=SINCE.get(family, 0.0))
+                since = SINCE.get(family, 0.0)
+                yield bent(family, number, venue), Branches(tally.ends, seed=number, since=since, aim=aim)
 
 
 def _needed(tally, number):
-    """A family that leads to one of the states and await points that were met least, while any was met too seldom."""
+    """A family that leads to one of the states and await points that were met least, while any was met too seldom; and that await point."""
     times = {name: ends for name, (_, ends) in tally.wanted().items()} | tally.must_meet()
     least = [one for one in sorted(times, key=times.get) if times[one] < ENOUGH and families_of(one)]
     if not least:
-        return None
-    ways = families_of(least[number % min(len(least), 8)])
-    return ways[number % len(ways)]
+        return None, ""
+    name = least[number % min(len(least), 8)]
+    ways = families_of(name)
+    return ways[number % len(ways)], "" if name in MUST_MEET else name

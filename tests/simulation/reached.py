@@ -44,7 +44,7 @@ MUST_MEET = (
     # Orders
     "order taken", "order refused by the venue", "a late order stopped by its fence",
     "an order taken after its sender died", "the answer to an order lost", "unknown", "unknown, then found", "unknown, then absent",
-    "absent, then a second attempt", "given up: absent", "given up: expired", "unknown after a restart", "not sent: writing took too long",
+    "absent, then a second attempt", "given up: absent", "given up: expired", "given up: account_cash", "unknown after a restart", "not sent: writing took too long",
     "filled in part, then sent again", "a buy refused", "a sale refused and tried again", "a fill after a restart", "an exit hit",
     "an order of a stop sent", "a zombie seen", "a decision waits for an order under way", "closed while it was priced",
     # Ends of lives
@@ -104,7 +104,7 @@ def note(world, witness, fact, life):
             elif filled:
                 memo["part"] = number
         case OrderClosed(order=number, reason=reason):
-            if reason in {"absent", "expired"}:
+            if reason in {"absent", "expired", "account_cash"}:
                 reach(f"given up: {reason}")
             if reason.startswith("refused") and witness.placed[fact.mount, number].side == "buy":
                 reach("a buy refused")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation import guide
-from tests.simulation.branches import RARE, Branches, ByChance, EveryEnd
+from tests.simulation.branches import AIMED, RARE, Branches, ByChance, EveryEnd
 from tests.simulation.plan import Plan, drawn
 from tests.simulation.points import STILL, known, wanted
 from tests.simulation.reached import MUST_MEET
@@ -54,17 +54,26 @@ def test_a_life_ends_where_few_ended_before():
     assert branches.wants(f"{rare} / answered", 1, ("desk._settle: outbox.settle", rare)) == RARE
     assert sum(branches.wants(f"{often} / answered", 1, (often,)) for _ in range(1_000)) < 30
     assert branches.wants("daemon._watch_lag: clock.sleep", 1, ("daemon._watch_lag: clock.sleep",)) == 0
+    assert Branches(dict.fromkeys(wanted(), 500), aim=rare).wants(rare, 1, (rare,)) == RARE
+
+
+@pytest.mark.slow
+def test_half_of_the_branches_wait_for_what_their_trunk_is_told_for():
+    aim = "reconcile._judge: venue.trades_of"
+    stories = told(guide.bent(guide.zombie, 1, "gate"), Branches(seed=1, aim=aim))
+    assert not [story["broken"] for story in stories if story["broken"]]
+    assert sum(aim in ends for story in stories for ends in story["ends"]) >= AIMED / 2
 
 
 def test_what_a_proof_tells_next_leads_to_what_was_met_least():
     tally = Tally()
     tally.met = Counter(dict.fromkeys(MUST_MEET, guide.ENOUGH)) - Counter({"a zombie seen": 1})
     tally.ends = Counter(dict.fromkeys(wanted(), guide.ENOUGH))
-    assert {guide._needed(tally, number) for number in range(8)} == {guide.zombie}
+    assert {guide._needed(tally, number) for number in range(8)} == {(guide.zombie, "")}
     tally.met["a zombie seen"] += 1
-    assert guide._needed(tally, 1) is None
+    assert guide._needed(tally, 1) == (None, "")
     tally.ends["outbox.cut: keep fact"] = 3
-    assert guide._needed(tally, 1) is guide.short_of_cash
+    assert guide._needed(tally, 1) == (guide.short_of_cash, "outbox.cut: keep fact")
 
 
 def test_a_family_is_the_same_plan_each_time():

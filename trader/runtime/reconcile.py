@@ -140,14 +140,18 @@ class Reconciler:
         traded = {one.venue_order for one in scan.trades}
         for track in [one for one in self._outbox.tracks.values() if one.venue_order in traded]:
             await self._outbox.book(track, [one for one in scan.trades if one.venue_order == track.venue_order])
-        free = balances[self._quote].free if self._quote in balances else ZERO
-        self._free = (free, self.moved.get(self._quote, ZERO))
+        self._note_free(balances, self.moved)
         if not self._is_open():
             is_sound &= await self._note_differences(balances)
         self._since_ms = scan.until_ms
         if scan.until_ms - self._kept_ms > KEEP_MS:
             await self._keeper.keep(AccountCompared(self._clock.now(), self._venue.name, scan.until_ms, self._account))
         return is_sound
+
+    def _note_free(self, balances: Mapping[str, Balance], moved: Mapping[str, Decimal]) -> None:
+        """Remember the money that was free, beside what our fills had moved then."""
+        free = balances[self._quote].free if self._quote in balances else ZERO
+        self._free = (free, moved.get(self._quote, ZERO))
 
     async def _note_differences(self, balances: Mapping[str, Balance]) -> bool:
         """Write down what is off, or no more; true when nothing new is."""
@@ -173,7 +177,12 @@ class Reconciler:
             seen = balances[code].total if code in balances else ZERO
             total = seen - self.moved.get(code, ZERO)
             facts.append(BaselineSet(self._clock.now(), self._venue.name, code, total, "adopted", self._account))  # type: ignore[arg-type]
-        return await self._keeper.keep(*beside, *facts, when=lambda: self.moved == moved and not self._is_moving(scan))
+        is_adopted = await self._keeper.keep(
+            *beside, *facts, when=lambda: self.moved == moved and not self._is_moving(scan)
+        )
+        if is_adopted:
+            self._note_free(balances, moved)
+        return is_adopted
 
     def _is_moving(self, scan: Scan) -> bool:
         """Whether an order of ours may have moved something that is not booked: unless it is unknown, its time is over and no list shows it."""
