@@ -309,7 +309,7 @@ def guided(tally, first=1):
         venue = VENUES[number % 2]
         yield swarm(number, venue), Branches(tally.ends, seed=number)
         yield drawn(number, venue)
-        for family, aim in ((ways[number % len(ways)], ""), _needed(tally, number)):
+        for family, aim in ((ways[number % len(ways)], ""), _needed(tally, 2 * number), _needed(tally, 2 * number + 1)):
             if family in WHOLE:
                 yield from (bent(family, 10 * number + n, VENUES[n % 2]) for n in range(6))
             elif family is not None:
