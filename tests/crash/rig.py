@@ -107,7 +107,7 @@ class Rig:
 
     async def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             assert await self.process.wait() == 0, self.log()
 
     async def status(self):
@@ -116,17 +116,20 @@ class Rig:
         except (NoDaemonError, ValueError):
             return None
 
-    async def started(self, seconds=30):
+    async def started(self, seconds=90):
         """Wait until it trades."""
-        async with asyncio.timeout(seconds):
-            while True:
-                found = await self.status()
-                if found is not None and found["state"] == "active":
-                    return found
-                assert self.process.returncode is None, self.log()
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    found = await self.status()
+                    if found is not None and found["state"] == "active":
+                        return found
+                    assert self.process.returncode is None, self.log()
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"not at work: {await self.status()}\n{self.log()}") from None
 
-    async def healed(self, seconds=60):
+    async def healed(self, seconds=120):
         """Wait until everything that was sent is received and nothing is under way."""
         try:
             async with asyncio.timeout(seconds):

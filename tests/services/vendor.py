@@ -46,7 +46,7 @@ def vendor(*words):
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        wait_for(port, seconds=30)
+        wait_for(port)
         yield port
     finally:
         process.send_signal(signal.SIGTERM)
