@@ -87,19 +87,32 @@ async def rebuilt(config: Path) -> int:
         lock.take()
     except AlreadyRunningError as error:
         raise Failure(f"{error}; stop it first", REFUSED) from error
-    if settings.journal is not None:
+    try:
+        return await _made_anew(settings.journal, folder)
+    finally:
+        lock.release()
+
+
+async def _made_anew(url: str | None, folder: Path) -> int:
+    """The same for the journal of that address, or else in that folder."""
+    from trader.ports import LeaseHeldError
+
+    if url is not None:
         from trader.adapters.journal_postgres import PostgresJournal
 
-        in_database = PostgresJournal(settings.journal)
-        count = await in_database.rebuild()
-        await in_database.close()
-    else:
-        from trader.adapters.journal_sqlite import SqliteJournal
+        in_database = PostgresJournal(url)
+        try:
+            return await in_database.rebuild()
+        except LeaseHeldError as error:  # another folder's, or another machine's
+            raise Failure(str(error), REFUSED) from error
+        finally:
+            await in_database.close()
+    from trader.adapters.journal_sqlite import SqliteJournal
 
-        if not (folder / "journal.db").exists():
-            raise Failure(f"{folder / 'journal.db'}: no such journal", NOT_READY)
-        journal = SqliteJournal(folder / "journal.db")
-        count = journal.rebuild()
+    if not (folder / "journal.db").exists():
+        raise Failure(f"{folder / 'journal.db'}: no such journal", NOT_READY)
+    journal = SqliteJournal(folder / "journal.db")
+    try:
+        return journal.rebuild()
+    finally:
         await journal.close()
-    lock.release()
-    return count

@@ -6,10 +6,14 @@ import pytest
 
 from tests.adapters.test_journal import LATE, kept, link, long_story, story
 from tests.services.parts import Postgres
+from tests.test_cli_run import CONFIG
 from trader.adapters.journal_chain import rows_of
 from trader.adapters.journal_postgres import PostgresJournal
 from trader.adapters.journal_tables import utc_text
+from trader.cli_facts import rebuilt
 from trader.core.records import EpochTaken
+from trader.finding import REFUSED
+from trader.output import Failure
 from trader.ports import AlreadyKeptError, JournalDownError, LeaseHeldError, LeaseLostError
 
 
@@ -68,6 +72,27 @@ async def test_read_models_grow_and_can_be_made_anew(url):
     assert await journal.rebuild() == 9
     assert await models() == grown
     await journal.close()
+
+
+async def test_nobody_makes_them_anew_while_another_writes(url, tmp_path):
+    journal, other = PostgresJournal(url), PostgresJournal(url)
+    await journal.take("me", seconds=60)
+    await journal.append(story(1))
+    with pytest.raises(LeaseHeldError, match="me holds it"):
+        await other.rebuild()
+    await other.close()
+    config = tmp_path / "run.yaml"
+    config.write_text(f"{CONFIG.format(port=1)}journal: {url}\n")
+    with pytest.raises(Failure, match="me holds it .* stop that process, or wait") as failure:
+        await rebuilt(config)
+    assert failure.value.code == REFUSED
+    await journal.close()
+    assert await rebuilt(config) == 9
+
+
+async def test_making_them_anew_without_a_server_says_so():
+    with pytest.raises(JournalDownError, match="nothing was lost"):
+        await PostgresJournal("postgresql://trader@127.0.0.1:1/none").rebuild()
 
 
 @pytest.mark.parametrize("place", [0, 2, 5, 7])

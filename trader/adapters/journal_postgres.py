@@ -258,12 +258,19 @@ class PostgresJournal:
         return walk(tuple(row) for row in rows)
 
     async def rebuild(self) -> int:
-        """Make the read models anew from the facts, in one transaction; returns the number of facts."""
-        connection = await self._open()
-        async with connection.transaction():
-            if (version := await connection.fetchval(TABLES)) < VERSION:
-                await self._migrate(connection, version)
-            return await self._rebuild(connection)
+        """Make the read models anew from the facts, in one transaction; returns the number of facts.
+
+        Raises LeaseHeldError while another's lease runs: what that one changes meanwhile would be missing. JournalDownError.
+        """
+        try:
+            connection = await self._open()
+            async with connection.transaction():
+                self._refuse(await connection.fetchrow(LEASE), self._owner)  # whoever takes it now waits for us
+                if (version := await connection.fetchval(TABLES)) < VERSION:
+                    await self._migrate(connection, version)
+                return await self._rebuild(connection)
+        except DOWN as error:
+            raise self._down(error) from error
 
     @staticmethod
     async def _rebuild(connection: "asyncpg.Connection") -> int:
