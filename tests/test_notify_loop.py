@@ -253,6 +253,9 @@ async def test_a_file_that_is_put_in_its_place_is_read_and_one_that_is_not_there
     for path in tmp_path.glob("new.db*"):
         path.replace(tmp_path / path.name.replace("new", "other"))
     assert await facts.last() == 3
+    (tmp_path / "other.db").rename(tmp_path / "aside.db")  # or all that was ever told would be told again
+    with pytest.raises(JournalDownError, match="no such journal"):
+        await facts.last()
     await facts.close()
 
 

@@ -287,3 +287,13 @@ def test_the_next_poll_is_later_and_no_slot_is_left_out(endpoint, seconds, is_th
 def test_weekly_polls_fall_on_mondays():
     feeding = Feeding({"A": 1}, ["indices_holdings"], polls={"indices_holdings": 7 * DAY})
     assert feeding.next("indices_holdings", NOW, is_there=True) == datetime(2024, 3, 11, 1, tzinfo=UTC)
+
+
+def test_nothing_is_said_of_an_asset_that_is_left_out():
+    """It may be doubtful for a day: no list says that it is over, or a bot would sell it."""
+    on, absent = state("ADA/USDT", NOW - DAY, 1.0), set()
+    for _ in range(3):
+        assert heard([], [], on, absent=absent)[0] == []
+    day = datetime(2024, 3, 9, tzinfo=UTC)
+    before = {"ADA/USDT": Observation("tokenmetrics", "index_weight", "rating", "ADA/USDT", day, 0.5, day, day)}
+    assert holdings({3375: 75, 42: 25}, standing=before)[0] == {"BTC/USDT": 0.75}

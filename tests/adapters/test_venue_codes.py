@@ -29,10 +29,12 @@ GATE_LISTED = [
     "ACCOUNT_LOCKED",
     "TRADE_RESTRICTED",
     "TOO_MANY_ORDERS",
+    "PRICE_THRESHOLD_EXCEEDED",
 ]
 MEXC_LISTED = [
     "10007",
     "10101",
+    "30000",
     "30001",
     "30002",
     "30003",

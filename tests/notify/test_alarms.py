@@ -33,6 +33,7 @@ def test_nothing_is_wrong_with_a_daemon_that_is_well():
     [
         ({"orders": [{"order": 5, "asset": "X", "side": "buy", "state": "unknown"}]}, "order:5", CRITICAL, 120),
         ({"orders": [{"order": 5, "asset": "X", "side": "buy", "state": "stuck"}]}, "order:5", CRITICAL, 120),
+        ({"orders": [{"order": 5, "mount": "b", "asset": "X", "side": "buy", "state": "unknown"}]}, "order:b:5", CRITICAL, 120),
         ({"state": "reducing"}, "state", WARNING, 600),
         ({"state": "killed"}, "state", CRITICAL, 600),
         ({"links": {"mqtt": {"is_up": False, "why": "refused", "since": "2024-03-01 12:00:00"}}}, "link:mqtt", WARNING, 300),

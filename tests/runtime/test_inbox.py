@@ -184,6 +184,8 @@ async def test_each_way_to_end_at_the_door(door):
     }
     for outcome, body in cases.items():
         assert await door.take(body) == (outcome, None)
+    endless = {**json.loads(said(seconds=now, id_="e0")), "ttl": f"{'9' * 320}.5s"}
+    assert await door.take(json.dumps(endless).encode()) == ("malformed", None)
     assert (await door.take(said(seconds=now - 60, type_="event", ttl=timedelta(seconds=30), id_="e2")))[0] == "expired"
     assert (await door.take(said(seconds=now - 60, type_="event", id_="e3")))[0] == ""
     assert await door.take(said(seconds=now, type_="event", id_="e4"), is_retained=True) == ("retained", None)

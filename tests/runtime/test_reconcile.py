@@ -1,5 +1,6 @@
 """The account beside the facts: what is off is written down, what is ours and unknown halts, what is a stranger's is left alone."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -113,6 +114,35 @@ async def test_a_difference_is_written_once_and_its_end_too(name, tmp_path):
         again = await bot(one.loop, name, tmp_path / "j.db")
         assert await again.reconciler.run()
         await again.journal.close()
+
+
+async def test_a_state_that_was_judged_before_a_kill_does_not_end_it(tmp_path):
+    async with house("gate", tmp_path / "j.db") as one:
+        desk, at = one.desk, one.clock.now()
+        async with desk.keeper.turn:
+            killed = asyncio.create_task(desk.keeper.keep(StateChanged(at, "", "killed", "operator")))
+            await asyncio.sleep(0)
+            judged = asyncio.create_task(desk.change("reducing", "something is missing"))
+            await asyncio.sleep(0)
+        await asyncio.gather(killed, judged)
+        assert desk.state == "killed"
+
+
+@both
+async def test_what_others_reserve_on_the_account_does_not_hold_up_the_comparison(name, tmp_path):
+    """A stranger's orders, placed again and again, move what is free and not what is there."""
+    async with house(name, tmp_path / "j.db") as one:
+        scan, placed = one.loop.venue.scan, []
+
+        async def meanwhile(*args, **more):
+            order = by_hand(one.loop, f"theirs-{len(placed)}", quantity="1", limit="50", lasts="gtc")
+            placed.append(order)
+            return await scan(*args, **more)
+
+        one.loop.venue.scan = meanwhile
+        assert await one.reconciler.run()
+        assert len(placed) == 1
+        assert 949 < one.reconciler.spare() <= 950, "what they reserved is not there to be spent"
 
 
 @both

@@ -87,8 +87,8 @@ class JournalPages:
     def _of_file(self, statement: str, values: tuple[object, ...]) -> list[Row]:
         assert isinstance(self._where, Path)
         if not self._where.exists():
-            if self._may_begin:
-                return []
+            if self._may_begin and self._opened is None:
+                return []  # one that was there and is away for a moment is not empty
             raise JournalDownError(f"{self._where}: no such journal yet")
         there = self._where.stat()
         try:

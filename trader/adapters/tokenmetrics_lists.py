@@ -89,7 +89,8 @@ def moonshots_of(
         before, begin = standing.get(asset), row.as_of or now
         if before is None or begin > before.as_of or not before.value:
             heard.said.append(_state(asset, begin if before is None or begin > before.as_of else now, 1.0, now))
-    missing = {asset for asset, one in standing.items() if one.value and asset not in on}
+    mapped = set(assets.values())  # of what is left out, as doubtful or out of the file, nothing is said
+    missing = {asset for asset, one in standing.items() if one.value and asset not in on and asset in mapped}
     for asset in sorted(missing):
         begin, over = standing[asset].as_of, ended.get(asset)
         if over is not None and over >= begin:
@@ -140,7 +141,8 @@ def holdings_of(
             payload = {"index": index, "TOKEN_ID": row.token_id, "TOKEN_NAME": row.values.get("TOKEN_NAME")}
             why = f"index {index} holds {weight / whole:.2%} of {row.values.get('TOKEN_NAME')} ({row.symbol}, token {row.token_id}), which is not mapped"
             heard.aside.append(Aside("indices_holdings", why, payload))
-    gone = {asset: 0.0 for asset, one in standing.items() if one.value and asset not in shares}
+    mapped = set(assets.values())  # of what is left out, as doubtful or out of the file, nothing is said
+    gone = {asset: 0.0 for asset, one in standing.items() if one.value and asset not in shares and asset in mapped}
     for asset, share in sorted((shares | gone).items()):
         heard.said.append(
             seen(

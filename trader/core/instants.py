@@ -24,8 +24,11 @@ def duration(value: str | timedelta) -> int:
     match = _TEXT.fullmatch(str(value).lower())
     if match is None or match[2] not in _UNITS:
         raise ValueError(f"{value!r} is not a duration; write a number and a unit, such as 90s, 15m, 2h, 1d or 1w")
-    number = match[1]
-    return int(number) * _UNITS[match[2]] if "." not in number else round(float(number) * _UNITS[match[2]])
+    number, unit = match[1], _UNITS[match[2]]
+    try:
+        return int(number) * unit if "." not in number else round(float(number) * unit)
+    except OverflowError:
+        raise ValueError(f"{str(value)[:20]!r}... is longer than any time") from None
 
 
 def clock_time(value: str) -> int:

@@ -97,7 +97,13 @@ def _orders(status: Status, patience: Patience) -> Wrong:
     for one in _list(status.get("orders")):
         if one.get("state") in {"unknown", "stuck"}:
             text = f"{one.get('side')} {harmless(one.get('asset'))} is {one.get('state')}: trader orders"
-            found[f"order:{one.get('order')}"] = (CRITICAL, f"order {one.get('order')}", text, patience.unknown)
+            number, mount = one.get("order"), harmless(one.get("mount") or "", 40)  # each mount numbers its own
+            key, title = (
+                (f"order:{mount}:{number}", f"order {number} of {mount}")
+                if mount
+                else (f"order:{number}", f"order {number}")
+            )
+            found[key] = (CRITICAL, title, text, patience.unknown)
     return found
 
 
